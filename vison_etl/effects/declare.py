@@ -1,0 +1,171 @@
+"""How an effect declares itself: what it measures on pixels, how it calibrates, how it is drawn.
+
+A measurement is declared, not programmed: the tables it fills, its unit, its parameters, a version, and one pure function
+from prepared arrays to records. The engine builds the units, prepares the frames in the worker and runs them anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vison_etl.instrument.geometry import Geometry
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Parameters = Mapping[str, float | int | str | bool]
+Unit = Literal["frame", "pair", "group"]
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+"""Columns of equal length: a table before it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """One raw frame as a measurement sees it: integers and what is needed to place them.
+
+    ``image`` is the CCD frame as stored, shape (NAXIS2, NAXIS1), native uint16. Rows outside [vstart, vend) (canonical) hold 0.
+    """
+
+    obsid: int
+    ccd: str
+    image: NDArray[np.uint16]
+    geometry: Geometry
+    vstart: int
+    vend: int
+
+
+class FrameGroup(Protocol):
+    """Several equal frames of one CCD, read by bands so that memory does not grow with their number."""
+
+    @property
+    def ccd(self) -> str:
+        """Return the CCD of all frames."""
+        ...
+
+    @property
+    def obsids(self) -> tuple[int, ...]:
+        """Return the exposures in order of acquisition."""
+        ...
+
+    @property
+    def geometry(self) -> Geometry:
+        """Return the geometry of all frames."""
+        ...
+
+    @property
+    def vstart(self) -> int:
+        """Return the first row kept, canonical."""
+        ...
+
+    @property
+    def vend(self) -> int:
+        """Return the end row, exclusive, canonical."""
+        ...
+
+    def bands(self, rows: int) -> Iterator[tuple[str, int, NDArray[np.uint16]]]:
+        """Yield (quadrant, y0, band): canonical views of shape (n_frames, <= rows, quadrant width), every row once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A calibration product as arrays: named extensions in the CCD frame and header cards."""
+
+    kind: str
+    ccd: str
+    extensions: Mapping[str, NDArray[Any]]
+    cards: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What one unit of a measurement gives: columns of its tables, without the keys the engine adds, and products."""
+
+    tables: Mapping[str, Columns]
+    products: tuple[Product, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A declared measurement.
+
+    Parameters
+    ----------
+    name
+        Unique within its effect.
+    tables
+        Lake tables filled. The engine adds ``block, test, acquisition, script_column, unit_key`` to every row.
+    unit
+        ``frame`` (one RawFrame), ``pair`` (two RawFrames of one script column and CCD: 1-2, 3-4, ...) or ``group`` (a
+        FrameGroup: all frames of one script column and CCD).
+    version
+        Raised whenever the result may change.
+    parameters
+        Defaults, which a test's definition or ``--set`` may override.
+    function
+        ``function(frame, parameters)``, ``function(first, second, parameters)`` or ``function(group, parameters)``.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    unit: Unit
+    version: int
+    parameters: Parameters
+    function: Callable[..., Extracted]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationInput:
+    """All that a calibration may know. Frames are sorted by their keys.
+
+    ``exposures`` are those of the acquisition with ``script_column`` added and exclusions applied; ``statistics`` their
+    ``quadrant_stats``; ``measured`` the measurement tables of this acquisition; ``gain`` has one row per ccd and quadrant
+    with ``gain_e_per_adu, gain_e_per_adu_err`` or is None when there is none.
+    """
+
+    test: str
+    wavelength_nm: float | None
+    parameters: Parameters
+    exposures: pl.DataFrame
+    statistics: pl.DataFrame
+    measured: Mapping[str, pl.DataFrame]
+    gain: pl.DataFrame | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag raised: its name in the flag table, how many things raised it, and the worst or first of them."""
+
+    name: str
+    n: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Result tables, without run_id, block, test and acquisition, and flags."""
+
+    tables: Mapping[str, pl.DataFrame]
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One physical effect.
+
+    ``calibrate`` is pure; ``version`` is raised whenever its result may change; ``parameters`` are its defaults;
+    ``needs`` names results of other effects it wants (``gain``); ``tables`` the result tables it fills.
+    """
+
+    name: str
+    version: int
+    measurements: tuple[Measurement, ...]
+    parameters: Parameters
+    calibrate: Callable[[CalibrationInput], Calibrated]
+    tables: tuple[str, ...]
+    needs: tuple[str, ...] = ()

@@ -1,0 +1,168 @@
+"""What a run was made of: the recipe (definition, parameters, versions) and the inputs (exposures, overrides, products).
+
+Both are plain JSON objects kept in ``run.json`` so that a later run can say *what* is stale, not only that it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import xxhash
+
+from vison_etl.campaign.definitions import TestDefinition
+from vison_etl.effects.declare import Effect, Measurement, Parameters
+
+
+class UnknownParameterError(ValueError):
+    """A ``--set`` key that no effect of the test has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``--set KEY=VALUE`` asked for: parameters by effect or measurement name, and inputs by kind."""
+
+    parameters: Mapping[str, Parameters] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing was set."""
+        return not self.parameters and not self.inputs
+
+
+def digest_of(content: object) -> str:
+    """Return the XXH3-128 of a JSON-able object in canonical form."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+def parse_settings(pairs: Sequence[str], effects: Sequence[Effect], input_kinds: Sequence[str]) -> Settings:
+    """Turn ``KEY=VALUE`` texts into settings; the value takes the type of the default it replaces.
+
+    ``KEY`` is ``effect.parameter``, ``measurement.parameter``, or a bare parameter where only one effect has it, or a kind of
+    input (``gain``, ``mask`` ...).
+
+    Raises
+    ------
+    UnknownParameterError
+        For a key that nothing has; the message names what exists.
+    """
+    known = _known_parameters(effects)
+    chosen: dict[str, dict[str, float | int | str | bool]] = {}
+    inputs: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator:
+            raise UnknownParameterError(f"--set {pair}: write KEY=VALUE")
+        if key in input_kinds:
+            inputs[key] = text
+            continue
+        owners = [(o, n) for (o, n) in known if key in (f"{o}.{n}", n)]
+        if len(owners) != 1:
+            names = ", ".join(f"{o}.{n}" for o, n in sorted(known))
+            what = "belongs to several effects" if owners else "is unknown"
+            raise UnknownParameterError(
+                f"--set {key}: this key {what}; known: {names or 'none'}; inputs: {', '.join(input_kinds)}"
+            )
+        owner, name = owners[0]
+        chosen.setdefault(owner, {})[name] = _like(known[owner, name], text, key)
+    return Settings(chosen, inputs)
+
+
+def _known_parameters(effects: Sequence[Effect]) -> dict[tuple[str, str], float | int | str | bool]:
+    known: dict[tuple[str, str], float | int | str | bool] = {}
+    for effect in effects:
+        known |= {(effect.name, name): value for name, value in effect.parameters.items()}
+        for measurement in effect.measurements:
+            known |= {(measurement.name, name): value for name, value in measurement.parameters.items()}
+    return known
+
+
+def _like(default: float | int | str | bool, text: str, key: str) -> float | int | str | bool:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return type(default)(text)
+    except (KeyError, ValueError):
+        raise UnknownParameterError(f"--set {key}={text}: wanted a {type(default).__name__}") from None
+
+
+def effect_parameters(effect: Effect, definition: TestDefinition, settings: Settings) -> Parameters:
+    """Return the parameters of an effect: its defaults, the test's, then what was set."""
+    return {**effect.parameters, **_of_test(effect, definition, effect.parameters), **settings.parameters.get(effect.name, {})}
+
+
+def measurement_parameters(
+    effect: Effect, measurement: Measurement, definition: TestDefinition, settings: Settings
+) -> Parameters:
+    """Return the parameters of a measurement: its defaults, the test's, then what was set."""
+    return {
+        **measurement.parameters,
+        **_of_test(effect, definition, measurement.parameters),
+        **settings.parameters.get(measurement.name, {}),
+    }
+
+
+def _of_test(effect: Effect, definition: TestDefinition, known: Parameters) -> Parameters:
+    given = dict(definition.effects).get(effect.name, {})
+    return {name: value for name, value in given.items() if name in known}
+
+
+def recipe_of(
+    definition: TestDefinition, effects: Sequence[Effect], settings: Settings, checks_digest: str
+) -> dict[str, Any]:
+    """Return everything but the data that decides the numbers of a run."""
+    return {
+        "definition": definition.digest,
+        "checks": checks_digest,
+        "settings": {"parameters": settings.parameters, "inputs": settings.inputs},
+        "effects": {
+            effect.name: {
+                "version": effect.version,
+                "parameters": effect_parameters(effect, definition, settings),
+                "measurements": {
+                    m.name: {"version": m.version, "parameters": measurement_parameters(effect, m, definition, settings)}
+                    for m in effect.measurements
+                },
+            }
+            for effect in effects
+        },
+    }
+
+
+def inputs_of(
+    exposures: pl.DataFrame, excluded: Sequence[tuple[Any, ...]], sources: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Return what a run reads: frames by digest, the matched columns, exclusions, and products of other runs."""
+    frames = exposures.select("obsid", "ccd", "digest", "script_column", "chamber", "hk_stamp").sort("obsid", "ccd").rows()
+    return {
+        "n_frames": len(frames),
+        "frames": digest_of(frames),
+        "excluded": digest_of(sorted(map(str, excluded))),
+        "sources": {kind: list(runs) for kind, runs in sources.items()},
+    }
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return one line for each leaf in which two recipes or inputs differ."""
+    lines: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        was, now, name = old.get(key), new.get(key), f"{prefix}{key}"
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            lines += differences(was, now, f"{name}.")
+        elif _plain(was) != _plain(now):
+            lines.append(f"{name}: {_short(was)} -> {_short(now)}")
+    return lines
+
+
+def _plain(value: object) -> object:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _short(value: object) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"  # noqa: PLR2004

@@ -1,0 +1,95 @@
+"""Units of work: which frames make one measurement, and the key by which a finished unit is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from vison_etl.effects.declare import Measurement, Parameters
+from vison_etl.pipeline.recipe import digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRef:
+    """Where a frame lies and what ingest found there."""
+
+    path: str
+    obsid: int
+    ccd: str
+    digest: str
+    stamp: str
+    vstart: int
+    vend: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTask:
+    """One unit of one measurement: all that a worker needs, and nothing else."""
+
+    effect: str
+    measurement: str
+    key: str
+    ccd: str
+    script_column: str
+    frames: tuple[FrameRef, ...]
+    parameters: Parameters
+    cards: Mapping[str, str | int | float | None]
+
+    @property
+    def label(self) -> str:
+        """Return the words that name this unit in messages."""
+        first, last = self.frames[0].obsid, self.frames[-1].obsid
+        span = f"{first}" if first == last else f"{first}-{last}"
+        return f"{self.effect}.{self.measurement} {self.ccd} {self.script_column} obsid {span}"
+
+
+def build_units(
+    effect: str, measurement: Measurement, parameters: Parameters, exposures: pl.DataFrame, cards: Mapping[str, Any]
+) -> list[UnitTask]:
+    """Return the units of a measurement over the exposures of one acquisition, in order of acquisition.
+
+    A frame that no unit can use (the odd one of a column, a lone one) makes none: the pairs are 1-2, 3-4, ... of a script column,
+    and a group needs two frames.
+    """
+    ordered = exposures.sort("script_column", "ccd", "obsid")
+    tasks = []
+    for (column, ccd), rows in ordered.group_by(["script_column", "ccd"], maintain_order=True):
+        frames = [_frame(row) for row in rows.iter_rows(named=True)]
+        serial = rows.get_column(f"sn_{str(ccd).lower()}").drop_nulls()
+        own_cards = {**cards, "CCD_SN": serial[0] if len(serial) else None}
+        for chosen in _combine(measurement.unit, frames):
+            key = unit_key(effect, measurement, parameters, chosen)
+            tasks.append(
+                UnitTask(effect, measurement.name, key, str(ccd), str(column), chosen, parameters, own_cards)
+            )
+    return sorted(tasks, key=lambda task: (task.frames[0].obsid, task.ccd))
+
+
+def _combine(unit: str, frames: Sequence[FrameRef]) -> Iterator[tuple[FrameRef, ...]]:
+    if unit == "frame":
+        yield from ((frame,) for frame in frames)
+    elif unit == "pair":
+        yield from zip(frames[0::2], frames[1::2], strict=False)
+    elif len(frames) > 1:
+        yield tuple(frames)
+
+
+def _frame(row: Mapping[str, Any]) -> FrameRef:
+    return FrameRef(
+        path=f"{row['root']}/{row['path']}",
+        obsid=row["obsid"],
+        ccd=row["ccd"],
+        digest=row["digest"],
+        stamp=row["file_stamp"],
+        vstart=row["vstart"],
+        vend=row["vend"],
+    )
+
+
+def unit_key(effect: str, measurement: Measurement, parameters: Parameters, frames: Sequence[FrameRef]) -> str:
+    """Return the digest of inputs, parameters and version: the same key means the same numbers."""
+    inputs = [(frame.obsid, frame.ccd, frame.digest, frame.vstart, frame.vend) for frame in frames]
+    return digest_of([effect, measurement.name, measurement.version, dict(parameters), inputs])
