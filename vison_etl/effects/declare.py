@@ -109,6 +109,8 @@ class Measurement:
         Defaults, which a test's definition or ``--set`` may override.
     function
         ``function(frame, parameters)``, ``function(first, second, parameters)`` or ``function(group, parameters)``.
+    products
+        Kinds of products that each unit makes. A unit whose product file is gone is measured again.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Measurement:
     version: int
     parameters: Parameters
     function: Callable[..., Extracted]
+    products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The file formats of the bench: exposure log, housekeeping, frames, scripts."""

@@ -1,19 +1,8 @@
-"""Geometry of a CCD273 frame: quadrants, windows, regions, tiles and the four coordinate systems.
+"""Geometry of a CCD273 frame: quadrants, windows, regions and tiles.
 
-Arrays are numpy ``[row, column] = [y, x]``; pixel coordinates are 0-based centres. Four systems are in use:
-
-- *relative*: origin at the lower left of a quadrant as displayed, same orientation as the CCD frame;
-- *canonical*: read-out order, the node at (0, 0), prescan included; equal indices of different quadrants are read at the
-  same instant;
-- *CCD*: the frame as stored, shape (NAXIS2, NAXIS1); H lower left, E upper left, F upper right, G lower right;
-- *physical*: on silicon, without over- and prescan, with the rows of the injection structures between the halves.
-
-With ``s = 1`` for F, G (right) and ``u = 1`` for E, F (upper), ``P, O, V`` pre-, serial and parallel overscan::
-
-    relative  -> CCD        X = x + s wQ              Y = y + u hQ
-    relative <-> canonical  xc = s ? wQ-1-x : x       yc = u ? hQ-1-y : y
-    CCD       -> physical   xp = X - P - 2 O s        yp = Y - (2 V - 4) u     image pixels only, else NaN
-    physical  -> CCD        X = xp + P + 2 O s        Y = yp + (2 V - 4) u     with s = xp >= W, u = yp >= H + 2
+Arrays are numpy ``[row, column] = [y, x]``; pixel coordinates are 0-based centres. *Canonical* is the read-out order: the
+node at (0, 0), prescan included, so that equal indices of different quadrants are read at the same instant. The *CCD* frame
+is as stored, shape (NAXIS2, NAXIS1): H lower left, E upper left, F upper right, G lower right, nodes in the outer corners.
 """
 
 from __future__ import annotations
@@ -24,7 +13,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 PRESCAN = 51
 OVERSCAN_BLOCK = 20
@@ -51,7 +40,6 @@ _TRIM = 5
 _TRIM_POV_ROWS = 2
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-_Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class GeometryError(ValueError):
@@ -157,7 +145,7 @@ def geometry_of(naxis1: int, naxis2: int) -> Geometry:
     return Geometry(naxis1, naxis2, PRESCAN, overscan, parallel, columns, rows)
 
 
-def _side(quadrant: str) -> tuple[int, int]:
+def side_of(quadrant: str) -> tuple[int, int]:
     """Return (s, u): 1 for the right and for the upper half of the frame."""
     if quadrant not in QUADRANTS:
         raise ValueError(f"no quadrant {quadrant!r}: one of {', '.join(QUADRANTS)}")
@@ -179,7 +167,7 @@ def quadrant_view(image: NDArray[_Scalar], geometry: Geometry, quadrant: str) ->
     """
     if image.shape != (geometry.naxis2, geometry.naxis1):
         raise GeometryError(f"image of shape {image.shape}, geometry of {geometry.naxis1} x {geometry.naxis2} px")
-    s, u = _side(quadrant)
+    s, u = side_of(quadrant)
     w, h = geometry.quadrant_columns, geometry.quadrant_rows
     part = image[u * h : (u + 1) * h, s * w : (s + 1) * w]
     return part[:: -1 if u else 1, :: -1 if s else 1]
@@ -234,84 +222,3 @@ def tiles(geometry: Geometry) -> tuple[Tile, ...]:
     n_x, n_y = geometry.image_columns // side, geometry.image_rows // side
     corners = ((geometry.prescan + i * side, j * side) for i in range(n_x) for j in range(n_y))
     return tuple(Tile(index, x, y, side, side) for index, (x, y) in enumerate(corners))
-
-
-def relative_to_canonical(geometry: Geometry, quadrant: str, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert quadrant-relative to canonical pixels. The conversion is its own inverse."""
-    s, u = _side(quadrant)
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    return (geometry.quadrant_columns - 1 - x if s else x + 0.0), (geometry.quadrant_rows - 1 - y if u else y + 0.0)
-
-
-def canonical_to_relative(geometry: Geometry, quadrant: str, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert canonical to quadrant-relative pixels."""
-    return relative_to_canonical(geometry, quadrant, x, y)
-
-
-def relative_to_ccd(geometry: Geometry, quadrant: str, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert quadrant-relative to CCD pixels."""
-    s, u = _side(quadrant)
-    return (
-        np.asarray(x, np.float64) + s * geometry.quadrant_columns,
-        np.asarray(y, np.float64) + u * geometry.quadrant_rows,
-    )
-
-
-def ccd_to_relative(geometry: Geometry, quadrant: str, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert CCD pixels to those relative to the given quadrant (also outside it)."""
-    s, u = _side(quadrant)
-    return (
-        np.asarray(x, np.float64) - s * geometry.quadrant_columns,
-        np.asarray(y, np.float64) - u * geometry.quadrant_rows,
-    )
-
-
-def canonical_to_ccd(geometry: Geometry, quadrant: str, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert canonical to CCD pixels."""
-    return relative_to_ccd(geometry, quadrant, *relative_to_canonical(geometry, quadrant, x, y))
-
-
-def ccd_to_canonical(geometry: Geometry, quadrant: str, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert CCD pixels to canonical ones of the given quadrant."""
-    return relative_to_canonical(geometry, quadrant, *ccd_to_relative(geometry, quadrant, x, y))
-
-
-def _halves(geometry: Geometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-    return x >= geometry.quadrant_columns, y >= geometry.quadrant_rows
-
-
-def quadrant_at(geometry: Geometry, x: ArrayLike, y: ArrayLike) -> NDArray[np.str_]:
-    """Return the quadrant of CCD pixels; the empty text outside the frame (NaN included)."""
-    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
-    s, u = _halves(geometry, x, y)
-    inside = (x >= 0) & (x < geometry.naxis1) & (y >= 0) & (y < geometry.naxis2)
-    letters = np.where(u, np.where(s, "F", "E"), np.where(s, "G", "H"))
-    return np.where(inside, letters, "")
-
-
-def ccd_to_physical(geometry: Geometry, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert CCD pixels to physical ones; NaN for prescan, overscan and outside the frame."""
-    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
-    s, u = _halves(geometry, x, y)
-    wq, hq = geometry.quadrant_columns, geometry.quadrant_rows
-    xc = np.where(s, 2 * wq - 1 - x, x)
-    yc = np.where(u, 2 * hq - 1 - y, y)
-    image = (
-        (xc >= geometry.prescan) & (xc < wq - geometry.overscan) & (yc >= 0) & (yc < hq - geometry.parallel_overscan)
-    )
-    xp = x - geometry.prescan - 2 * geometry.overscan * s
-    yp = y - (2 * geometry.parallel_overscan - INJECTION_ROWS) * u
-    return np.where(image, xp, np.nan)[()], np.where(image, yp, np.nan)[()]
-
-
-def physical_to_ccd(geometry: Geometry, x: ArrayLike, y: ArrayLike) -> _Points:
-    """Convert physical to CCD pixels; NaN on the injection rows [H, H + 4) and outside [0, 2 W) x [0, 2 H + 4)."""
-    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
-    columns, rows = geometry.image_columns, geometry.image_rows
-    s = x >= columns
-    u = y >= rows + INJECTION_ROWS // 2
-    injection = (y >= rows) & (y < rows + INJECTION_ROWS)
-    valid = (x >= 0) & (x < 2 * columns) & (y >= 0) & (y < 2 * rows + INJECTION_ROWS) & ~injection
-    xc = x + geometry.prescan + 2 * geometry.overscan * s
-    yc = y + (2 * geometry.parallel_overscan - INJECTION_ROWS) * u
-    return np.where(valid, xc, np.nan)[()], np.where(valid, yc, np.nan)[()]

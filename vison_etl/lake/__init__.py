@@ -1,0 +1,1 @@
+"""The lake: partitions and run folders, where they are, atomic replace, scan."""

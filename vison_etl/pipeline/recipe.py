@@ -16,6 +16,8 @@ import xxhash
 from vison_etl.campaign.definitions import TestDefinition
 from vison_etl.effects.declare import Effect, Measurement, Parameters
 
+Value = float | int | str | bool
+
 
 class UnknownParameterError(ValueError):
     """A ``--set`` key that no effect of the test has."""
@@ -82,7 +84,7 @@ def _known_parameters(effects: Sequence[Effect]) -> dict[tuple[str, str], float 
     return known
 
 
-def _like(default: float | int | str | bool, text: str, key: str) -> float | int | str | bool:
+def _like(default: Value, text: str, key: str) -> Value:
     try:
         if isinstance(default, bool):
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
@@ -93,7 +95,11 @@ def _like(default: float | int | str | bool, text: str, key: str) -> float | int
 
 def effect_parameters(effect: Effect, definition: TestDefinition, settings: Settings) -> Parameters:
     """Return the parameters of an effect: its defaults, the test's, then what was set."""
-    return {**effect.parameters, **_of_test(effect, definition, effect.parameters), **settings.parameters.get(effect.name, {})}
+    return {
+        **effect.parameters,
+        **_of_test(effect, definition, effect.parameters),
+        **settings.parameters.get(effect.name, {}),
+    }
 
 
 def measurement_parameters(
@@ -125,7 +131,10 @@ def recipe_of(
                 "version": effect.version,
                 "parameters": effect_parameters(effect, definition, settings),
                 "measurements": {
-                    m.name: {"version": m.version, "parameters": measurement_parameters(effect, m, definition, settings)}
+                    m.name: {
+                        "version": m.version,
+                        "parameters": measurement_parameters(effect, m, definition, settings),
+                    }
                     for m in effect.measurements
                 },
             }
@@ -138,7 +147,9 @@ def inputs_of(
     exposures: pl.DataFrame, excluded: Sequence[tuple[Any, ...]], sources: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """Return what a run reads: frames by digest, the matched columns, exclusions, and products of other runs."""
-    frames = exposures.select("obsid", "ccd", "digest", "script_column", "chamber", "hk_stamp").sort("obsid", "ccd").rows()
+    frames = (
+        exposures.select("obsid", "ccd", "digest", "script_column", "chamber", "hk_stamp").sort("obsid", "ccd").rows()
+    )
     return {
         "n_frames": len(frames),
         "frames": digest_of(frames),
@@ -165,4 +176,4 @@ def _plain(value: object) -> object:
 
 def _short(value: object) -> str:
     text = "absent" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"  # noqa: PLR2004
+    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vison_etl.effects.declare import Columns, Extracted, Measurement, Product, RawFrame
 from vison_etl.effects.registry import load
+from vison_etl.elvis.files import file_stamp
 from vison_etl.elvis.frames import native, open_frame, open_group
 from vison_etl.pipeline.units import FrameRef, UnitTask
 
@@ -45,7 +46,7 @@ def _measurement(task: UnitTask) -> Measurement:
 
 def _run_group(measurement: Measurement, task: UnitTask) -> Extracted:
     for frame in task.frames:
-        _require_unchanged(frame, file_stamp(Path(frame.path)))
+        _require_unchanged(frame, file_stamp(Path(frame.path).stat()))
     first = task.frames[0]
     paths = [Path(frame.path) for frame in task.frames]
     with open_group(paths, [f.obsid for f in task.frames], first.ccd, first.vstart, first.vend) as group:
@@ -58,12 +59,6 @@ def _read(frame: FrameRef) -> RawFrame:
     if opened.digest != frame.digest:
         raise ChangedFrameError(f"{frame.path}: changed since it was ingested; run ingest again")
     return RawFrame(frame.obsid, frame.ccd, native(opened.raw), opened.geometry, frame.vstart, frame.vend)
-
-
-def file_stamp(path: Path) -> str:
-    """Return the mark by which ingest knows an unchanged file."""
-    status = path.stat()
-    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
 def _require_unchanged(frame: FrameRef, stamp: str) -> None:

@@ -39,6 +39,11 @@ class UnitTask:
     cards: Mapping[str, str | int | float | None]
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the files a worker must see."""
+        return tuple(frame.path for frame in self.frames)
+
+    @property
     def label(self) -> str:
         """Return the words that name this unit in messages."""
         first, last = self.frames[0].obsid, self.frames[-1].obsid
@@ -62,9 +67,7 @@ def build_units(
         own_cards = {**cards, "CCD_SN": serial[0] if len(serial) else None}
         for chosen in _combine(measurement.unit, frames):
             key = unit_key(effect, measurement, parameters, chosen)
-            tasks.append(
-                UnitTask(effect, measurement.name, key, str(ccd), str(column), chosen, parameters, own_cards)
-            )
+            tasks.append(UnitTask(effect, measurement.name, key, str(ccd), str(column), chosen, parameters, own_cards))
     return sorted(tasks, key=lambda task: (task.frames[0].obsid, task.ccd))
 
 

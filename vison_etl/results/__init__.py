@@ -1,0 +1,1 @@
+"""The results database: publishing the snapshot, current and history, queries. Only this room touches DuckDB."""

@@ -1,0 +1,278 @@
+"""The rules of the tests as they stand in the TOML files: read strictly, templates expanded, families merged in.
+
+Grammar. A file holds families and tests::
+
+    [family.F]   about, rank (order of analysis), colourblind, waived, identity, effects, set, columns
+    [test.T]     about, family, campaigns, gives_gain, ccd_temperature_degc, set, columns, effects, frames_of, expand
+    [test.T.variant.V], [test.T.campaign.C]   set, columns
+
+``set`` is a table of commands common to all columns; ``columns`` a list of column rules. A command is a script key, a group of
+script keys (``campaign.toml``), or one of
+
+    percent            exposure time as a percentage of full well: exptime = percent/100 x full well of ``label``
+    label              what the filter slot holds, as in test names (nm, 2000, 0); gives ``wave``
+    full_well          whose full well ``percent`` means, flat or point; that of ``source`` unless said
+    mirror_offset_mm   mirr_pos = nominal position of the slot + offset
+
+A column rule is a table of commands. Lists in it are walked in step, one column per step; a nested ``columns`` is repeated
+within every step: so scans nest. What is said later wins: ELVIS default, family, test, campaign, variant, column from outside in.
+The summing well follows ``rdmode`` unless it is set. Texts may quote commands: ``comments = "EXP{exptime:.1e}"``.
+
+A test named with placeholders, ``PTC02_{label}``, is made once per table of ``expand``; the text ``"{label}"`` in its rules is
+replaced by the value, ``{label}`` within a longer text by its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from vison_etl.campaign.settings import settings
+from vison_etl.campaign.strict import Raw, RuleError, check_keys, nearest, read_toml, take, take_texts
+from vison_etl.instrument.elvis_keys import script_keys
+
+Command = str | int | float
+
+_PSEUDO_KINDS = {"percent": "float", "label": "label", "full_well": "text", "mirror_offset_mm": "float"}
+
+_FAMILY_KEYS = ("about", "rank", "colourblind", "waived", "identity", "effects", "set", "columns")
+_TEST_KEYS = (
+    *("about", "family", "campaigns", "gives_gain", "ccd_temperature_degc", "effects", "frames_of"),
+    *("set", "columns", "variant", "campaign", "expand"),
+)
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class UnknownTest(LookupError):  # noqa: N818 - the word of the command line
+    """No test, variant or campaign of this name; the message names the nearest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRule:
+    """A column rule: one table of commands per step, and the rules repeated within each step, if any."""
+
+    steps: tuple[Mapping[str, Command], ...]
+    inner: tuple[ColumnRule, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Commands common to all columns, and column rules; None where a layer says nothing about columns."""
+
+    commands: Mapping[str, Command]
+    columns: tuple[ColumnRule, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What tests of one kind share."""
+
+    name: str
+    rank: int
+    colourblind: bool
+    waived: frozenset[str]
+    identity: tuple[str, ...]
+    effects: tuple[tuple[str, Raw], ...]
+    layer: Layer
+
+
+@dataclass(frozen=True, slots=True)
+class TestRule:
+    """One test after expansion of its template; layers are not merged yet."""
+
+    __test__ = False
+
+    name: str
+    where: str
+    about: str
+    family: Family
+    campaigns: tuple[str, ...]
+    gives_gain: bool
+    ccd_temperature_degc: float
+    effects: tuple[tuple[str, Raw], ...]
+    frames_of: tuple[str, ...]
+    layer: Layer
+    in_campaign: Mapping[str, Layer]
+    variants: Mapping[str, Layer]
+
+
+def _substitute(value: Any, names: Raw) -> Any:
+    if isinstance(value, str):
+        whole = _PLACEHOLDER.fullmatch(value)
+        if whole and whole.group(1) in names:
+            return names[whole.group(1)]
+        return _PLACEHOLDER.sub(lambda m: str(names.get(m.group(1), m.group(0))), value)
+    if isinstance(value, dict):
+        return {key: _substitute(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(item, names) for item in value]
+    return value
+
+
+@cache
+def _command_kinds() -> Mapping[str, str]:
+    kinds: dict[str, str] = {row.key: row.kind for row in script_keys()}
+    kinds |= {name: kinds[keys[0]] for name, keys in settings().groups.items()}
+    return kinds | _PSEUDO_KINDS
+
+
+def _check_command(where: str, key: str, value: Any) -> None:
+    kind = _command_kinds()[key]
+    text, number = isinstance(value, str), isinstance(value, int | float) and not isinstance(value, bool)
+    if not (text or number) or (kind == "text" and not text) or (kind in {"int", "float"} and not number):
+        raise RuleError(f"{where}: {key} is {value!r}, wanted {'a text' if kind == 'text' else 'a number'}")
+    if key == "full_well" and value not in {"flat", "point"}:
+        raise RuleError(f"{where}: full_well is {value!r}, wanted 'flat' or 'point'")
+
+
+def _commands(where: str, raw: Raw) -> dict[str, Command]:
+    """Check commands and write groups out as their keys. What stands later in a table wins."""
+    check_keys(where, raw, _command_kinds())
+    written: dict[str, Command] = {}
+    for key, value in raw.items():
+        _check_command(where, key, value)
+        for single in settings().groups.get(key, (key,)):
+            written[single] = str(value) if single == "label" else value
+    return written
+
+
+def _column_rule(where: str, raw: Raw) -> ColumnRule:
+    if not isinstance(raw, dict):
+        raise RuleError(f"{where}: {raw!r} is no table of commands")
+    steps = {len(value) for key, value in raw.items() if isinstance(value, list) and key != "columns"}
+    if len(steps) > 1 or 0 in steps:
+        raise RuleError(f"{where}: lists of one column rule must have one length above 0, found {sorted(steps)}")
+    own = {key: value for key, value in raw.items() if key != "columns"}
+    rows = tuple(
+        _commands(where, {key: value[step] if isinstance(value, list) else value for key, value in own.items()})
+        for step in range(max(steps, default=1))
+    )
+    inner = raw.get("columns")
+    return ColumnRule(rows, None if inner is None else _column_rules(f"{where}.columns", inner))
+
+
+def _column_rules(where: str, raw: Any) -> tuple[ColumnRule, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise RuleError(f"{where}: columns must be a list of tables, found {raw!r}")
+    return tuple(_column_rule(f"{where}[{index}]", rule) for index, rule in enumerate(raw))
+
+
+def _layer(where: str, raw: Raw) -> Layer:
+    columns = raw.get("columns")
+    return Layer(
+        commands=_commands(f"{where}.set", take(where, raw, "set", dict, {})),
+        columns=None if columns is None else _column_rules(f"{where}.columns", columns),
+    )
+
+
+def _layers(where: str, raw: Raw) -> dict[str, Layer]:
+    for name, body in raw.items():
+        check_keys(f"{where}.{name}", body, ("set", "columns"))
+    return {name: _layer(f"{where}.{name}", body) for name, body in raw.items()}
+
+
+def _effects(where: str, raw: Raw) -> tuple[tuple[str, Raw], ...]:
+    effects: list[tuple[str, Raw]] = []
+    for item in take(where, raw, "effects", list, []):
+        check_keys(f"{where}.effects", item, ("name", "parameters"))
+        effects.append((take(where, item, "name", str), take(where, item, "parameters", dict, {})))
+    return tuple(effects)
+
+
+def _family(name: str, file: str, raw: Raw) -> Family:
+    where = f"{file}: family.{name}"
+    check_keys(where, raw, _FAMILY_KEYS)
+    keys = [row.key for row in script_keys()]
+    for key in (*take_texts(where, raw, "waived"), *take_texts(where, raw, "identity")):
+        if key not in keys:
+            raise RuleError(f"{where}: {key!r} is no script key; nearest: {nearest(key, keys)}")
+    return Family(
+        name=name,
+        rank=take(where, raw, "rank", int),
+        colourblind=take(where, raw, "colourblind", bool),
+        waived=frozenset(take_texts(where, raw, "waived")),
+        identity=take_texts(where, raw, "identity"),
+        effects=_effects(where, raw),
+        layer=_layer(where, raw),
+    )
+
+
+def _test(name: str, file: str, raw: Raw, families: Mapping[str, Family]) -> TestRule:
+    where = f"{file}: test.{name}"
+    check_keys(where, raw, _TEST_KEYS)
+    family = families.get(take(where, raw, "family", str))
+    if family is None:
+        raise RuleError(f"{where}: no family {raw['family']!r}; nearest: {nearest(raw['family'], families)}")
+    campaigns, in_campaign = take_texts(where, raw, "campaigns"), take(where, raw, "campaign", dict, {})
+    for campaign in (*campaigns, *in_campaign):
+        if campaign not in settings().campaigns:
+            near = nearest(campaign, settings().campaigns)
+            raise RuleError(f"{where}: no campaign {campaign!r} in campaign.toml; nearest: {near}")
+    return TestRule(
+        name=name,
+        where=where,
+        about=take(where, raw, "about", str),
+        family=family,
+        campaigns=campaigns,
+        gives_gain=take(where, raw, "gives_gain", bool, default=False),
+        ccd_temperature_degc=take(where, raw, "ccd_temperature_degc", float, settings().ccd_temperature_degc),
+        effects=_effects(where, raw) if "effects" in raw else family.effects,
+        frames_of=take_texts(where, raw, "frames_of"),
+        layer=_layer(where, raw),
+        in_campaign=_layers(f"{where}.campaign", in_campaign),
+        variants=_layers(f"{where}.variant", take(where, raw, "variant", dict, {})),
+    )
+
+
+def _instances(name: str, where: str, raw: Raw) -> Iterator[tuple[str, Raw]]:
+    body = {key: value for key, value in raw.items() if key != "expand"}
+    placeholders = set(_PLACEHOLDER.findall(name))
+    if "expand" not in raw:
+        if placeholders:
+            raise RuleError(f"{where}: the name has placeholders but there is no 'expand'")
+        yield name, body
+        return
+    for names in take(where, raw, "expand", list):
+        if not placeholders or not placeholders <= set(names):
+            raise RuleError(f"{where}: expand {names!r} must give every placeholder of the name, and there must be one")
+        yield _PLACEHOLDER.sub(lambda m, names=names: str(names[m.group(1)]), name), _substitute(body, names)  # type: ignore[misc]
+
+
+def load(file: str, raw: Raw) -> dict[str, TestRule]:
+    """Turn one file of rules, already parsed, into tests by name, in order; ``RuleError`` where it is not as it must be."""
+    check_keys(file, raw, ("family", "test"))
+    families = {name: _family(name, file, body) for name, body in take(file, raw, "family", dict, {}).items()}
+    tests: dict[str, TestRule] = {}
+    for template, body in take(file, raw, "test", dict, {}).items():
+        for name, instance in _instances(template, f"{file}: test.{template}", body):
+            if name in tests:
+                raise RuleError(f"{file}: test {name} stands there twice")
+            tests[name] = _test(name, file, instance, families)
+    return tests
+
+
+@cache
+def all_rules() -> Mapping[str, TestRule]:
+    """Return the rules of every test by name, in the order of the files."""
+    tests: dict[str, TestRule] = {}
+    for file in settings().files:
+        for name, rule in load(file, read_toml(file)).items():
+            if name in tests:
+                raise RuleError(f"{file}: test {name} stands in {tests[name].where.split(':')[0]} too")
+            tests[name] = rule
+    for rule in tests.values():
+        for source in rule.frames_of:
+            if source not in tests:
+                raise RuleError(f"{rule.where}: frames_of names {source!r}, no test; nearest: {nearest(source, tests)}")
+    return tests
+
+
+def rule_of(test: str) -> TestRule:
+    """Return the rule of a test; ``UnknownTest`` names the nearest ones."""
+    rule = all_rules().get(test)
+    if rule is None:
+        raise UnknownTest(f"no test {test!r}; nearest: {nearest(test, all_rules())}")
+    return rule

@@ -1,0 +1,1 @@
+"""Flux, shutter and stability of the flat-field source."""

@@ -1,0 +1,176 @@
+"""Photon-transfer curves of 12 channels with the fitted model and its residuals in sigma."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from vison_etl.effects import charts as common
+from vison_etl.effects.charts import Tables
+from vison_etl.effects.figure import Figure
+from vison_etl.tables import CCDS, QUADRANTS
+
+CHANNEL = ("ccd", "quadrant")
+QUANTISATION_ADU2 = 1.0 / 12.0
+LINE_POINTS = 60
+RESIDUAL_LIMIT_SIGMA = 8.0
+"""Residuals beyond this stand at the edge of the panel: points above the turn-off lie hundreds of sigma away."""
+
+_USED = "used in the fit"
+_IS_USED = f"datum.use == '{_USED}'"
+
+
+def figures(tables: Tables) -> Iterator[Figure]:
+    """Yield the curves in double-logarithmic and in linear axes; nothing without points."""
+    points = common.given(tables, "ptc_points").drop_nulls(["mean_adu", "variance_adu2"])
+    points = points.filter((pl.col("mean_adu") > 0) & (pl.col("variance_adu2") > 0))
+    if points.is_empty():
+        return
+    models = common.given(tables, "gain").filter(pl.col("is_adopted")).drop_nulls("gain_e_per_adu")
+    rows = _points(points, models, common.given(tables, "pair_tiles"))
+    line = _line(models, rows)
+    yield _figure(rows, line, models, "log")
+    yield _figure(rows, line, models, "linear")
+
+
+def model_variance_adu2(mean_adu: pl.Expr) -> pl.Expr:
+    """Return the variance that the adopted model predicts, ADU^2.
+
+    ``exponential`` and ``covariance`` (its lag zero, to first order the same curve):
+    V = (exp(2 a g mu) - 1) / (2 g^2 a) + n^2/g^2 + 1/12; ``quadratic``: V = mu/g + a mu^2 + n^2/g^2 + 1/12, with the
+    columns ``gain_e_per_adu`` g, ``a00_per_e`` a (NULL is 0), ``noise_e`` n (NULL is 0), ``model``. NULL without a gain.
+    """
+    g = pl.col("gain_e_per_adu")
+    a = pl.col("a00_per_e").fill_null(0.0)
+    floor = (pl.col("noise_e").fill_null(0.0) / g) ** 2 + QUANTISATION_ADU2
+    u = 2 * a * g * mean_adu
+    bend = pl.when(u.abs() > 1e-9).then((u.exp() - 1) / u).otherwise(1.0 + u / 2)
+    curve = pl.when(pl.col("model") == "quadratic").then(mean_adu / g + a * mean_adu**2).otherwise(mean_adu / g * bend)
+    return curve + floor
+
+
+def _points(points: pl.DataFrame, models: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:
+    """Add the residual of each pair in sigma.
+
+    A pair is the mean over tiles of different signal: the curvature of the model times half the variance of the signal
+    between the tiles is added to the prediction at the mean.
+    """
+    parameters = models.select(*CHANNEL, "model", "gain_e_per_adu", "a00_per_e", "noise_e")
+    pair = [*CHANNEL, "obsid_1", "obsid_2"]
+    spread = (
+        tiles.group_by(pair).agg(spread_adu2=pl.col("mean_adu").cast(pl.Float64).var())
+        if tiles.height
+        else pl.DataFrame(schema={**{name: points.schema[name] for name in pair}, "spread_adu2": pl.Float64})
+    )
+    mu, a = pl.col("mean_adu"), pl.col("a00_per_e").fill_null(0.0)
+    exponential = (2 * a * pl.col("gain_e_per_adu") * mu).exp()
+    curvature = 2 * a * pl.when(pl.col("model") == "quadratic").then(1.0).otherwise(exponential)
+    predicted = model_variance_adu2(mu) + curvature * pl.col("spread_adu2").fill_null(0.0) / 2
+    joined = points.join(parameters, on=list(CHANNEL), how="left").join(spread, on=pair, how="left")
+    return joined.with_columns(
+        residual_sigma=(pl.col("variance_adu2") - predicted) / pl.col("variance_adu2_err"),
+        use=pl.when(pl.col("used")).then(pl.lit(_USED)).otherwise(pl.lit("left out")),
+    )
+
+
+def _line(models: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """Return the model of each channel at `LINE_POINTS` signals from its faintest to its brightest point."""
+    ends = points.group_by(*CHANNEL).agg(lo=pl.col("mean_adu").min(), hi=pl.col("mean_adu").max())
+    steps = pl.DataFrame({"step": np.linspace(0.0, 1.0, LINE_POINTS)})
+    grid = models.join(ends, on=list(CHANNEL)).join(steps, how="cross")
+    signal = pl.col("lo") * (pl.col("hi") / pl.col("lo")) ** pl.col("step")
+    return grid.with_columns(mean_adu=signal).with_columns(model_adu2=model_variance_adu2(pl.col("mean_adu")))
+
+
+def _figure(points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> Figure:
+    rows: list[alt.FacetChart] = []
+    x = _axis("mean_adu", scale)
+    for index, ccd in enumerate(common.present(points, "ccd", CCDS)):
+        is_mine = pl.col("ccd") == ccd
+        mine = points.filter(is_mine)
+        curves = _curves(ccd, mine, line.filter(is_mine), models.filter(is_mine), scale)
+        rows.append(_across(curves, mine, height=150 if scale == "log" else 130, has_header=index == 0))
+        residuals = mine.drop_nulls("residual_sigma")
+        if residuals.height:
+            rows.append(_across(_residuals(residuals, x), mine, height=56, has_header=False))
+    words = "double-logarithmic" if scale == "log" else "linear"
+    return Figure(
+        f"ptc_curves_{scale}",
+        f"Photon-transfer curves, {words} axes",
+        "Variance of one frame against mean signal, CCDs from top to bottom, quadrants from left to right; one point per pair "
+        "of frames, averaged over its tiles. Line: the adopted model. Below each: (measured - model) in sigma of the pair; "
+        f"points beyond {RESIDUAL_LIMIT_SIGMA:.0f} sigma stand at the edge. Hollow: left out of the fit. Dotted: turn-off.",
+        alt.vconcat(*rows, spacing=6),
+        is_folded=scale == "linear",
+    )
+
+
+def _axis(field: str, scale: str) -> alt.X:
+    return alt.X(f"{field}:Q", title="mean (ADU)", scale=_scale(scale), axis=_ticks(scale))
+
+
+def _scale(scale: str) -> alt.Scale:
+    return alt.Scale(type="log", nice=False, padding=6) if scale == "log" else alt.Scale(zero=True, padding=6)
+
+
+def _ticks(scale: str, *, labels: bool = True) -> alt.Axis:
+    values = {"values": [100, 300, 1000, 3000, 10000, 30000]} if scale == "log" else {"tickCount": 4}
+    return alt.Axis(format="~s", labels=labels, ticks=labels, labelBound=True, **values)  # type: ignore[arg-type]
+
+
+def _curves(ccd: str, points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> alt.LayerChart:
+    """Draw points, model and turn-off of one CCD; all three share one table, told apart by ``layer``."""
+    keep = ["quadrant", "obsid_1", "obsid_2", "mean_adu", "variance_adu2", "residual_sigma", "use", "reject_reason"]
+    table = pl.concat(
+        [
+            points.select(*keep, layer=pl.lit("point")),
+            line.select("quadrant", "mean_adu", "model_adu2", layer=pl.lit("model")),
+            models.drop_nulls("turnoff_adu").select("quadrant", "turnoff_adu", layer=pl.lit("turnoff")),
+        ],
+        how="diagonal_relaxed",
+    )
+    base = alt.Chart(common.compact(table))
+    at = alt.X("mean_adu:Q", title=None, scale=_scale(scale), axis=_ticks(scale, labels=False))
+    y = alt.Y("variance_adu2:Q", title=f"{ccd} variance (ADU²)", scale=_scale(scale), axis=_ticks(scale))
+    marks = (
+        base.transform_filter("datum.layer == 'point'")
+        .mark_point(size=28)
+        .encode(
+            at,
+            y,
+            color=common.colour("quadrant"),
+            stroke=common.outline("quadrant"),
+            fillOpacity=common.hollow_unless(_IS_USED),
+            tooltip=["obsid_1", "obsid_2", "mean_adu", "variance_adu2", "residual_sigma", "use", "reject_reason"],
+        )
+    )
+    model = base.transform_filter("datum.layer == 'model'").mark_line(style="model").encode(at, alt.Y("model_adu2:Q"))
+    turnoff = base.transform_filter("datum.layer == 'turnoff'").mark_rule(style="mark")
+    return alt.layer(turnoff.encode(alt.X("turnoff_adu:Q"), tooltip=["turnoff_adu:Q"]), model, marks)
+
+
+def _residuals(points: pl.DataFrame, x: alt.X) -> alt.LayerChart:
+    limit = RESIDUAL_LIMIT_SIGMA
+    shown = pl.col("residual_sigma").clip(-limit, limit)
+    rows = points.select("quadrant", "obsid_1", "obsid_2", "mean_adu", "residual_sigma", "use", shown=shown)
+    base = alt.Chart(common.compact(rows))
+    marks = base.mark_point(size=20).encode(
+        x,
+        alt.Y("shown:Q", title="residual (σ)", scale=alt.Scale(domain=[-limit, limit]), axis=alt.Axis(values=[-5, 0, 5])),
+        color=common.colour("quadrant"),
+        stroke=common.outline("quadrant"),
+        fillOpacity=common.hollow_unless(_IS_USED),
+        tooltip=["obsid_1", "obsid_2", "mean_adu", "residual_sigma", "use"],
+    )
+    zero = base.mark_rule(style="zero").encode(y=alt.datum(0.0))
+    return alt.layer(zero, marks)
+
+
+def _across(chart: alt.LayerChart, points: pl.DataFrame, *, height: int, has_header: bool) -> alt.FacetChart:
+    quadrants = common.present(points, "quadrant", QUADRANTS)
+    header = alt.Header(labels=has_header, labelPadding=2)
+    column = alt.Column("quadrant:N", title=None, sort=quadrants, header=header)
+    return chart.properties(width=common.PANEL_WIDTH, height=height).facet(column=column, spacing=14, bounds="flush")

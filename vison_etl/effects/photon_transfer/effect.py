@@ -1,0 +1,55 @@
+"""Declaration of the effect: gain, noise and turn-off from the photon-transfer curve."""
+
+from __future__ import annotations
+
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement, Parameters
+from vison_etl.effects.photon_transfer import measure
+
+PARAMETERS: Parameters = {
+    "flux_mismatch_max": 0.1,
+    "saturated_fraction_max": 1e-4,
+    "min_pixel_fraction": 0.5,
+    "min_tiles": 9,
+    "outlier_sigma": 5.0,
+    "quadratic_low_adu": 1e3,
+    "quadratic_high_adu": 4e4,
+    "turnoff_deficit": 0.02,
+    "turnoff_kurtosis": 0.05,
+    "turnoff_correlation": 0.01,
+    "turnoff_sigma": 5.0,
+    "badfit_p": 1e-4,
+}
+"""Parameters of the calibration.
+
+``flux_mismatch_max``: largest difference of the fluxes of a pair, as a fraction of their mean. ``saturated_fraction_max``: of the
+pixels of a tile that is used; a normal distribution cut there has lost 0.2 % of its variance. ``min_pixel_fraction``: least fraction
+of the pixels of a tile that must have been used. ``min_tiles``: least number of tiles of a pair. ``outlier_sigma``: limit for tiles
+against their neighbours in signal. ``quadratic_low_adu``, ``quadratic_high_adu``: range of the quadratic, that of the original.
+``turnoff_*``: smallest deficit of the variance (fraction), departure of kurtosis and of parallel correlation that matter, and their
+significance in sigma. ``badfit_p``: probability of chi-square below which a fit is called bad.
+"""
+
+
+def _calibrate(inputs: CalibrationInput) -> Calibrated:
+    from vison_etl.effects.photon_transfer.calibrate import calibrate  # noqa: PLC0415 - workers that measure need no polars
+
+    return calibrate(inputs)
+
+
+EFFECT = Effect(
+    name="photon_transfer",
+    version=1,
+    measurements=(
+        Measurement(
+            name="tiles",
+            tables=("pair_tiles",),
+            unit="pair",
+            version=1,
+            parameters=measure.PARAMETERS,
+            function=measure.tiles,
+        ),
+    ),
+    parameters=PARAMETERS,
+    calibrate=_calibrate,
+    tables=("ptc_points", "gain"),
+)

@@ -1,0 +1,1 @@
+"""Offsets, temporal noise and the structure of the bias."""

@@ -1,0 +1,304 @@
+"""Lake to results: select, match, check, measure, calibrate, store, for one test of one block at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+from vison_etl.campaign.checks import check, checks_digest
+from vison_etl.campaign.definitions import TestDefinition, definition
+from vison_etl.campaign.overrides import exclude_channels
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Flag
+from vison_etl.effects.registry import load
+from vison_etl.lake.parts import partition_filters, read
+from vison_etl.lake.paths import Lake
+from vison_etl.lake.runs import list_runs, new_run_id, write_run
+from vison_etl.pipeline import store
+from vison_etl.pipeline.block import BlockView
+from vison_etl.pipeline.executors import Runner
+from vison_etl.pipeline.inputs import KINDS, Inputs
+from vison_etl.pipeline.measure import Measured, Place, Progress, measure
+from vison_etl.pipeline.recipe import (
+    Settings,
+    differences,
+    digest_of,
+    effect_parameters,
+    inputs_of,
+    measurement_parameters,
+    parse_settings,
+    recipe_of,
+)
+from vison_etl.pipeline.selection import gain_candidates
+from vison_etl.pipeline.units import UnitTask, build_units
+
+Action = Literal["stored", "up_to_date", "failed", "partial", "skipped", "planned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for beyond block and test."""
+
+    obsids: tuple[int, int] | None = None
+    partial: bool = False
+    force: bool = False
+    settings: tuple[str, ...] = ()
+    dry_run: bool = False
+    argv: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one test of one block, and why."""
+
+    block: str
+    test: str
+    action: Action
+    reasons: tuple[str, ...] = ()
+    run_id: str | None = None
+    flags: tuple[str, ...] = ()
+    n_measured: int = 0
+    n_kept: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One test of one block with everything chosen that decides its numbers."""
+
+    view: BlockView
+    definition: TestDefinition
+    acquisition: Mapping[str, Any]
+    exposures: pl.DataFrame
+    excluded: tuple[tuple[Any, ...], ...]
+    effects: tuple[Effect, ...]
+    settings: Settings
+    inputs: Inputs
+    recipe: Mapping[str, Any]
+    read_from: Mapping[str, Any]
+    is_trial: bool
+
+    @property
+    def place(self) -> Place:
+        """Return where its measurements live."""
+        return Place(self.view.block, self.definition.name, str(self.acquisition["acquisition"]))
+
+
+@dataclass(slots=True)
+class _Worked:
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    flags: list[Flag] = field(default_factory=list)
+    failed: bool = False
+
+
+def analyse(lake: Lake, view: BlockView, test: str, options: Options, run: Runner, progress: Progress) -> Outcome:
+    """Analyse one test of one block and store its run.
+
+    Raises
+    ------
+    UnknownParameterError, InputError
+        For a ``--set`` that cannot be followed.
+    """
+    started = time.perf_counter()
+    job = prepare(lake, view, test, options)
+    if isinstance(job, Outcome):
+        return job
+    reasons = _why(lake, job, options)
+    if not reasons:
+        return Outcome(view.block, test, "up_to_date", seconds=time.perf_counter() - started)
+    if options.dry_run:
+        return Outcome(view.block, test, "planned", tuple(reasons))
+    stamp = store.now_utc()
+    measured = measure(lake, job.place, _work(job), run, store=not job.is_trial, progress=progress)
+    worked = _calibrate(lake, job, measured)
+    _check(lake, job, worked)
+    record = _record(job, worked, options.argv)
+    record |= {"started_at": stamp.isoformat(), "seconds": time.perf_counter() - started}
+    write_run(lake, record, _result_tables(job, worked, measured, record["run_id"]))
+    return Outcome(
+        view.block,
+        test,
+        "failed" if worked.failed else "stored",
+        tuple(reasons),
+        record["run_id"],
+        tuple(record["flags"].split(",")) if record["flags"] else (),
+        measured.n_done,
+        measured.n_kept,
+        time.perf_counter() - started,
+    )
+
+
+def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | Outcome:
+    """Choose acquisition, frames, recipe and inputs of one test, or say why it cannot be analysed."""
+    acquisition = view.adopted(test)
+    if acquisition is None:
+        return Outcome(view.block, test, "skipped", ("no acquisition of this test in the block",))
+    exposures, excluded = view.frames_of(str(acquisition["acquisition"]))
+    if options.obsids is not None:
+        exposures = exposures.filter(pl.col("obsid").is_between(*options.obsids))
+    elif acquisition["status"] != "complete" and not options.partial:
+        found = f"{acquisition['n_found']} of {acquisition['n_expected']} exposures; analyse with --partial"
+        return Outcome(view.block, test, "partial", (f"acquisition {acquisition['status']}: {found}",))
+    if exposures.is_empty():
+        return Outcome(view.block, test, "skipped", ("no exposure left after --obsids and exclusions",))
+    wanted = definition(test)
+    effects = tuple(load(name) for name, _ in wanted.effects)
+    settings = parse_settings(options.settings, effects, KINDS)
+    needs = tuple({need for effect in effects for need in effect.needs})
+    inputs = gain_candidates(lake, view, needs, settings.inputs, exposures)
+    return Job(
+        view=view,
+        definition=wanted,
+        acquisition=acquisition,
+        exposures=exposures,
+        excluded=tuple(excluded),
+        effects=effects,
+        settings=settings,
+        inputs=inputs,
+        recipe=recipe_of(wanted, effects, settings, checks_digest()),
+        read_from=inputs_of(exposures, excluded, inputs.sources),
+        is_trial=not settings.is_empty or options.obsids is not None,
+    )
+
+
+def latest_run(lake: Lake, job: Job) -> Mapping[str, Any] | None:
+    """Return the newest run of the job's acquisition that did not fail and is as much a trial as the job."""
+    mine = [
+        run
+        for run in list_runs(lake)
+        if run["acquisition"] == job.acquisition["acquisition"] and run["is_trial"] == job.is_trial
+    ]
+    return max(mine, key=lambda run: (str(run["started_at"]), str(run["run_id"])), default=None)
+
+
+def stale_reasons(job: Job, last: Mapping[str, Any] | None) -> list[str]:
+    """Return why the job's result is missing or stale; empty when it is up to date."""
+    if last is None:
+        return ["never analysed"]
+    reasons = ["the last run failed"] if last["status"] == "failed" else []
+    reasons += [f"recipe changed: {line}" for line in differences(last.get("recipe", {}), job.recipe)]
+    reasons += [f"inputs changed: {line}" for line in differences(last.get("inputs", {}), job.read_from)]
+    return reasons
+
+
+def _why(lake: Lake, job: Job, options: Options) -> list[str]:
+    return ["--force"] if options.force else stale_reasons(job, latest_run(lake, job))
+
+
+def _work(job: Job) -> list[tuple[Any, list[UnitTask]]]:
+    cards = {
+        "BLOCKID": job.view.block,
+        "TEST": job.definition.name,
+        "ACQUISIT": str(job.acquisition["acquisition"]),
+        "CHAMBER": job.acquisition["chamber"],
+        "SOFTWARE": f"vison-etl {store.software_version()}",
+    }
+    return [
+        (m, build_units(e.name, m, measurement_parameters(e, m, job.definition, job.settings), job.exposures, cards))
+        for e in job.effects
+        for m in e.measurements
+    ]
+
+
+def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
+    worked = _Worked()
+    if measured.failures:
+        label, reason = measured.failures[0]
+        worked.flags.append(Flag("SUBTASKCRASH", len(measured.failures), f"{label}: {reason}"))
+    statistics = _statistics(lake, job)
+    for effect in job.effects:
+        given = CalibrationInput(
+            test=job.definition.name,
+            wavelength_nm=job.definition.label_nm,
+            parameters=effect_parameters(effect, job.definition, job.settings),
+            exposures=job.exposures,
+            statistics=statistics,
+            measured={n: exclude_channels(t, job.view.overrides) for n, t in measured.tables.items()},
+            gain=job.inputs.gain if "gain" in effect.needs else None,
+        )
+        try:
+            result: Calibrated = effect.calibrate(given)
+        except Exception as error:  # noqa: BLE001 - one effect that fails must not take the others with it
+            worked.flags.append(Flag("SUBTASKCRASH", 1, f"{effect.name}: {type(error).__name__}: {error}"))
+            worked.failed = True
+            continue
+        worked.tables |= result.tables
+        worked.flags += result.flags
+    return worked
+
+
+def _statistics(lake: Lake, job: Job) -> pl.DataFrame:
+    days = job.exposures.get_column("day").unique().to_list()
+    rows = read(lake, "quadrant_stats", **partition_filters(block=job.view.block, day=days))
+    mine = rows.join(job.exposures.select("obsid", "ccd"), on=["obsid", "ccd"], how="semi")
+    return exclude_channels(mine, job.view.overrides).sort("obsid", "ccd", "quadrant", "region")
+
+
+def _check(lake: Lake, job: Job, worked: _Worked) -> None:
+    days = job.exposures.get_column("day").unique().to_list()
+    hk = read(lake, "hk_summary", **partition_filters(block=job.view.block, day=days)).join(
+        job.exposures.select("obsid").unique(), on="obsid", how="semi"
+    )
+    compliance, flags = check(job.definition, job.exposures, _statistics(lake, job), hk, job.acquisition, worked.tables)
+    worked.tables["compliance"] = compliance
+    worked.flags += flags
+
+
+def _record(job: Job, worked: _Worked, argv: str) -> dict[str, Any]:
+    names = store.flag_table(worked.flags).get_column("flag").to_list()
+    return {
+        "run_id": new_run_id(),
+        "block": job.view.block,
+        "test": job.definition.name,
+        "acquisition": job.acquisition["acquisition"],
+        "obsid_first": job.acquisition["obsid_first"],
+        "obsid_last": job.acquisition["obsid_last"],
+        "status": "failed" if worked.failed else "flagged" if names else "ok",
+        "is_trial": job.is_trial,
+        "flags": ",".join(names),
+        "software_version": store.software_version(),
+        "git_commit": store.git_commit(),
+        "recipe_hash": digest_of(job.recipe),
+        "inputs_hash": digest_of(job.read_from),
+        "argv": argv,
+        "recipe": job.recipe,
+        "inputs": job.read_from,
+        **store.who_and_where(),
+    }
+
+
+def _result_tables(job: Job, worked: _Worked, measured: Measured, run_id: str) -> dict[str, pl.DataFrame]:
+    keys = {
+        "run_id": run_id,
+        "block": job.view.block,
+        "test": job.definition.name,
+        "acquisition": str(job.acquisition["acquisition"]),
+    }
+    frames = dict(worked.tables)
+    frames["flags"] = store.flag_table(worked.flags)
+    frames["products"] = pl.DataFrame(
+        measured.products, schema={"kind": pl.String, "ccd": pl.String, "path": pl.String, "digest": pl.String}
+    )
+    tables = {name: store.conform(name, frame, keys) for name, frame in frames.items()}
+    tables["run_inputs"] = store.conform("run_inputs", _run_inputs(job, measured), keys)
+    return tables
+
+
+def _run_inputs(job: Job, measured: Measured) -> pl.DataFrame:
+    rows = [
+        {"kind": "measurement", "name": name, "source_run_id": None, "digest": digest_of(sorted(set(t["unit_key"])))}
+        for name, t in measured.tables.items()
+    ]
+    rows.append({"kind": "exposures", "name": "frames", "source_run_id": None, "digest": job.read_from["frames"]})
+    for kind, sources in job.inputs.sources.items():
+        rows += [{"kind": kind, "name": run_id, "source_run_id": run_id, "digest": None} for run_id in sources]
+        if not sources:
+            rows.append({"kind": kind, "name": "none", "source_run_id": None, "digest": None})
+    if job.excluded:
+        excluded = digest_of(sorted(map(str, job.excluded)))
+        rows.append({"kind": "overrides", "name": "exclude", "source_run_id": None, "digest": excluded})
+    text = dict.fromkeys(("kind", "name", "source_run_id", "digest"), pl.String)
+    return pl.DataFrame(rows, schema=text)

@@ -1,0 +1,82 @@
+"""Decisions of people: adoption and exclusion, each an override row for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from vison_etl import tables
+from vison_etl.lake.decisions import append_override
+from vison_etl.lake.parts import partition_filters, read
+from vison_etl.lake.paths import Lake
+from vison_etl.lake.runs import list_runs
+from vison_etl.pipeline.acquisitions import refresh_acquisitions
+from vison_etl.pipeline.block import blocks_of, load_block
+
+
+class DecisionError(ValueError):
+    """A decision about something that does not exist; the message says what does."""
+
+
+def adopt(lake: Lake, name: str, reason: str) -> str:
+    """Make a run or an acquisition the one that counts for its block and test; return what was decided.
+
+    Raises
+    ------
+    DecisionError
+        If ``name`` is neither a run nor an acquisition of the lake, or the run failed.
+    """
+    run = next((r for r in list_runs(lake) if r["run_id"] == name), None)
+    if run is not None:
+        if run["status"] == "failed":
+            raise DecisionError(f"run {name} failed: it has no results to adopt")
+        what = {"block": run["block"], "test": run["test"], "acquisition": run["acquisition"], "run_id": name}
+    else:
+        what = _acquisition(lake, name)
+    _decide(lake, {"kind": "adopt", **what}, reason)
+    refresh_acquisitions(lake, [what["block"]])
+    return f"{what['block']} {what['test']}: {name} adopted"
+
+
+def _acquisition(lake: Lake, name: str) -> dict[str, Any]:
+    block = name.split("/", maxsplit=1)[0]
+    if block in blocks_of(lake):
+        rows = load_block(lake, block).acquisitions.filter(pl.col("acquisition") == name)
+        if not rows.is_empty():
+            row = rows.row(0, named=True)
+            return {"block": block, "test": row["test"], "acquisition": name, "run_id": None}
+    raise DecisionError(f"{name} is neither a run nor an acquisition of {lake.root}; see `vison-etl status`")
+
+
+def exclude(lake: Lake, block: str, obsids: tuple[int, int], ccd: str | None, quadrant: str | None, reason: str) -> str:
+    """Leave exposures of a block out, or channels of them; return what was decided.
+
+    Raises
+    ------
+    DecisionError
+        If there is nothing to exclude or a CCD or quadrant does not exist.
+    """
+    if ccd is not None and ccd not in tables.CCDS:
+        raise DecisionError(f"--ccd {ccd}: one of {', '.join(tables.CCDS)}")
+    if quadrant is not None and quadrant not in tables.QUADRANTS:
+        raise DecisionError(f"--quadrant {quadrant}: one of {', '.join(tables.QUADRANTS)}")
+    rows = read(lake, "exposures", **partition_filters(block=block)).filter(pl.col("obsid").is_between(*obsids))
+    if rows.is_empty():
+        raise DecisionError(
+            f"block {block} has no exposure from {obsids[0]} to {obsids[1]}; blocks: {', '.join(blocks_of(lake))}"
+        )
+    what = {
+        "kind": "exclude",
+        "block": block,
+        "obsid_first": obsids[0],
+        "obsid_last": obsids[1],
+        "ccd": ccd,
+        "quadrant": quadrant,
+    }
+    _decide(lake, what, reason)
+    return f"{block}: {rows.get_column('obsid').n_unique()} exposures excluded; analyse their tests again"
+
+
+def _decide(lake: Lake, what: dict[str, Any], reason: str) -> None:
+    append_override(lake, {**what, "reason": reason})

@@ -1,0 +1,132 @@
+"""Workers of a Dask cluster (the optional extra ``dask``), checked before they get work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+from vison_etl.pipeline.fan_out import WorkersError
+from vison_etl.pipeline.worker_start import Software, look_at, software
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CONNECT_S = 10
+_WINDOW_PER_WORKER = 4
+_INSTALL = "pip install 'vison-etl[dask]'"
+
+
+@dataclass(slots=True)
+class DaskPool:
+    """A connection to a scheduler; made, and its workers checked, when the first item comes.
+
+    Dask gives the items of a dead worker to others by itself; one that kills several of them comes back as ``KilledWorker``.
+    """
+
+    address: str
+    client: Any = None
+    executor: Any = None
+    n_workers: int = 1
+
+    @property
+    def window(self) -> int:
+        """Return how many items may be in flight."""
+        return _WINDOW_PER_WORKER * self.n_workers
+
+    def look_ahead(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Check the workers against the first item before they get it: its ``paths`` must be visible to all of them."""
+        source = iter(items)
+        first = next(source, None)
+        if first is None:
+            return
+        self._connect()
+        _check_files(self.client, getattr(first, "paths", ()))
+        yield from chain([first], source)
+
+    def _connect(self) -> None:
+        if self.client is None:
+            self.client = _client(self.address)
+            self.n_workers = _check_workers(self.client, self.address)
+            self.executor = self.client.get_executor(pure=False)
+
+    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Start one call."""
+        future: Future[Result] = self.executor.submit(function, item)
+        return future
+
+    def restart(self) -> None:
+        """Fail: a cluster is not ours to start again."""
+        raise WorkersError(f"lost the Dask scheduler at {self.address}")
+
+    def is_death(self, error: BaseException) -> bool:
+        """Tell whether the item killed the workers that took it."""
+        return type(error).__name__ == "KilledWorker"
+
+    def close(self) -> None:
+        """Leave the cluster; what is not done is dropped."""
+        if self.client is not None:
+            self.client.close()
+            self.client = self.executor = None
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client  # noqa: PLC0415 - an optional extra, slow to import
+    except ImportError as error:
+        raise WorkersError(f"--scheduler needs the optional extra: {_INSTALL}") from error
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    try:
+        return Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise WorkersError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from error
+
+
+def _check_workers(client: Any, address: str) -> int:
+    """Check that there are workers, with one thread each and the very code of this process; return how many."""
+    try:
+        client.wait_for_workers(1, timeout=_CONNECT_S)
+    except TimeoutError as error:
+        raise WorkersError(
+            f"--scheduler {address}: it has no workers; start some with `dask worker {address}`"
+        ) from error
+    workers: Mapping[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    for name, worker in workers.items():
+        if worker["nthreads"] != 1:
+            wanted = "results are the same to the bit only with one; start it with `dask worker --nthreads 1`"
+            raise WorkersError(f"worker {name} has {worker['nthreads']} threads: {wanted}")
+    for name, found in _ask_all(client, software).items():
+        problem = _difference(found, software())
+        if problem:
+            raise WorkersError(f"worker {name} {problem}; install the same everywhere and start the workers again")
+    return len(workers)
+
+
+def _difference(found: Software | Exception, wanted: Software) -> str | None:
+    if isinstance(found, Exception):
+        return f"cannot run vison-etl {wanted.version} ({type(found).__name__}: {found})"
+    if found.version != wanted.version:
+        return f"runs vison-etl {found.version}, not {wanted.version}"
+    if found.code != wanted.code:
+        return f"runs other code than this process under the same version {wanted.version}"
+    if found.python.split(".")[:2] != wanted.python.split(".")[:2]:
+        return f"runs Python {found.python}, not {wanted.python}"
+    return None
+
+
+def _check_files(client: Any, paths: Iterable[str]) -> None:
+    for path in paths:
+        here = look_at(path)
+        for name, found in _ask_all(client, look_at, path).items():
+            if found != here:
+                seen = f"sees {found} bytes of" if isinstance(found, int) else "cannot see"
+                raise WorkersError(f"worker {name} {seen} {path}; mount the raw data at the same place on every worker")
+
+
+def _ask_all(client: Any, function: Callable[..., Any], *arguments: Any) -> Mapping[str, Any]:
+    """Call a function on every worker; an exception stands for the answer of the worker it came from."""
+    answers: Mapping[str, Any] = client.run(function, *arguments, on_error="return")
+    return answers

@@ -1,0 +1,93 @@
+"""How a worker process starts: one thread, no interrupt from the keyboard, dead when its parent is, and ready to say what it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import parent_process
+from pathlib import Path
+
+import xxhash
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
+)
+"""One thread per worker, the same everywhere: results are equal to the bit and N workers use N cores."""
+
+_CODE = (".py", ".toml", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What runs somewhere: version of the package, digest of its code and data files, Python."""
+
+    version: str
+    code: str
+    python: str
+
+
+@contextmanager
+def one_thread_environment() -> Iterator[None]:
+    """Set the variables that processes started in this block inherit, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def initialise() -> None:
+    """Prepare a worker process: the parent alone answers the keyboard, and a worker whose parent was killed ends too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def ping(value: int) -> int:
+    """Return the value: a sign of life."""
+    return value
+
+
+@cache
+def software() -> Software:
+    """Return what runs in this process."""
+    try:
+        installed = version("vison-etl")
+    except PackageNotFoundError:
+        installed = "unknown"
+    return Software(installed, _code_digest(), platform.python_version())
+
+
+def _code_digest() -> str:
+    package = Path(__file__).resolve().parents[1]
+    digest = xxhash.xxh3_64()
+    for path in sorted(p for p in package.rglob("*") if p.suffix in _CODE):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def look_at(path: str) -> int | None:
+    """Return the size of a file as this process sees it, in bytes; None if it does not see it."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,56 @@
+"""Small pictures of large frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_SIDE = 530
+_PERCENTILES = (1.0, 99.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """8-bit picture, top row first: ``lo`` is black, ``hi`` white. Pixels without a value are black."""
+
+    image: NDArray[np.uint8]
+    lo: float | None
+    hi: float | None
+
+
+def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.float32]:
+    """Average square blocks so that neither side exceeds ``max_side`` pixels.
+
+    Parameters
+    ----------
+    image
+        Shape (rows, columns); NaN does not count. The last block of a side may be smaller.
+
+    Returns
+    -------
+    NDArray of float32
+        Block means; NaN where a block has no value.
+    """
+    factor = -(-max(image.shape) // max_side)
+    rows = []
+    for y in range(0, image.shape[0], factor):
+        strip = image[y : y + factor]
+        is_known = np.isfinite(strip)
+        starts = np.arange(0, image.shape[1], factor)
+        total = np.add.reduceat(np.where(is_known, strip, 0.0).sum(axis=0, dtype=np.float64), starts)
+        n = np.add.reduceat(is_known.sum(axis=0), starts)
+        rows.append(np.where(n > 0, total / np.maximum(n, 1), np.nan).astype(np.float32))
+    return np.array(rows)
+
+
+def picture(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> Picture:
+    """Bin a CCD frame, stretch it between its 1st and 99th percentile and turn its first row to the bottom."""
+    small = binned(image, max_side)
+    known = small[np.isfinite(small)]
+    if known.size == 0:
+        return Picture(np.zeros(small.shape, np.uint8), None, None)
+    lo, hi = (float(v) for v in np.percentile(known, _PERCENTILES))
+    scaled = (np.nan_to_num(small, nan=lo) - lo) / (hi - lo if hi > lo else 1.0)
+    return Picture(np.rint(255 * scaled.clip(0.0, 1.0)).astype(np.uint8)[::-1], lo, hi)

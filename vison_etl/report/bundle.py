@@ -1,0 +1,51 @@
+"""The Vega libraries as one script, made once per version and kept in the user's cache directory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import altair as alt
+import vl_convert
+
+_EXPORT = "window.vegaEmbed = vegaEmbed;"
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``$XDG_CACHE_HOME``, else ``~/.cache``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "vison-etl"
+
+
+@cache
+def vega_bundle() -> str:
+    """Return vega, vega-lite and vega-embed as one script without network access.
+
+    A cache that cannot be read or written costs the time of making the script again (seconds), nothing else.
+    """
+    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    path = cache_folder() / f"vega-{version}-{vl_convert.__version__}.js"
+    try:
+        kept = path.read_text(encoding="utf-8")
+        if kept.endswith(_END):
+            return kept
+    except (OSError, UnicodeDecodeError):
+        kept = ""
+    script = vl_convert.javascript_bundle(_EXPORT, vl_version=version).replace("</script", "<\\/script") + _END
+    _keep(path, script)
+    return script
+
+
+_END = "\n/* end of bundle */\n"
+
+
+def _keep(path: Path, script: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as handle:
+            handle.write(script)
+        Path(handle.name).replace(path)
+    except OSError:
+        return

@@ -1,0 +1,205 @@
+"""One simulated day folder: exposure log, housekeeping, frames, and the truth beside it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from vison_etl.campaign.commands import DEFAULT
+from vison_etl.elvis.explog import write_log
+from vison_etl.instrument.geometry import Geometry, geometry_of
+from vison_etl.simulate.bench import Bench, write_exposures
+from vison_etl.simulate.exposure import CCDS, Exposure
+from vison_etl.simulate.faults import Fault, as_faults, damage_log, damage_row
+from vison_etl.simulate.plan import exposures as planned_exposures
+from vison_etl.simulate.plan import known_block, plan_day
+from vison_etl.simulate.quadrant import Options
+from vison_etl.simulate.settings import SimulationError, settings
+from vison_etl.simulate.truth import EXPOSURES, TRUTH_FOLDER, merge_truth, read_truth, truth_tables
+
+_CHUNK = 4
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedDay:
+    """What was written.
+
+    Parameters
+    ----------
+    folder
+        Day folder.
+    truth
+        Folder of the truth tables, beside it.
+    acquisitions
+        Acquisitions in order, ``BLOCK/TEST/<first obsid>``.
+    n_frames
+        Frames written, three per exposure (files that a fault removed included).
+    """
+
+    folder: Path
+    truth: Path
+    block: str
+    chamber: str
+    obsid_first: int
+    obsid_last: int
+    acquisitions: tuple[str, ...]
+    n_exposures: int
+    n_frames: int
+
+
+def day_folder_name(day: datetime) -> str:
+    """Return the name of a day folder, as ``12_Mar_19``."""
+    return f"{day:%d}_{_MONTHS[day.month - 1]}_{day:%y}"
+
+
+def geometry_of_size(size: str) -> Geometry:
+    """Return the frame geometry of a size word; ``SimulationError`` names the known ones."""
+    known = settings()["size"]
+    if size not in known:
+        raise SimulationError(f"no frame size {size!r}: one of {', '.join(known)}")
+    return geometry_of(known[size]["naxis1"], known[size]["naxis2"])
+
+
+def _free_start(out: Path) -> datetime:
+    """Return the start of the first day, from the usual one on, that has no folder yet."""
+    start: datetime = settings()["time"]["start"]
+    while (out / day_folder_name(start)).exists():
+        start += timedelta(days=1)
+    return start
+
+
+def _next_obsid(out: Path, block: str) -> int:
+    """Return an obsid that this block does not have in the folder yet."""
+    usual = int(settings()["time"]["first_obsid"])
+    known = read_truth(out, EXPOSURES)
+    if known is None:
+        return usual
+    used = known.filter(known["block"] == block)["obsid"].max()
+    return usual if used is None else int(str(used)) + 1
+
+
+def _write_day_log(folder: Path, start: datetime, exposures: Sequence[Exposure], faults: Sequence[Fault]) -> None:
+    path = folder / f"EXP_LOG_{start:%d%m%y}.txt"
+    rows = [(exposure, ccd) for exposure in exposures for ccd in CCDS]
+    hit = [[fault for fault in faults if fault.hits(exposure.obsid, ccd)] for exposure, ccd in rows]
+    version = str(settings()["log"]["version"])
+    write_log(path, version, [damage_row(e.log_row(ccd), found) for (e, ccd), found in zip(rows, hit, strict=True)])
+    if faults:
+        damage_log(path, dict(enumerate(hit)))
+
+
+def _write_all(bench: Bench, exposures: Sequence[Exposure], jobs: int) -> Iterator[int]:
+    """Write all exposures; yield how many more are done."""
+    chunks = [exposures[i : i + _CHUNK] for i in range(0, len(exposures), _CHUNK)]
+    if jobs == 1:
+        yield from (write_exposures(bench, chunk) for chunk in chunks)
+        return
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        yield from pool.map(write_exposures, repeat(bench), chunks)
+
+
+def _new_folder(folder: Path) -> Path:
+    """Return an empty folder beside ``folder``, which must not exist, to be renamed when all is in it."""
+    if folder.exists():
+        raise SimulationError(f"{folder} exists: choose another start or another folder")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def simulate_day(
+    out: str | Path,
+    block: str,
+    tests: Sequence[str],
+    *,
+    campaign: str = "Full",
+    variant: str = DEFAULT,
+    chamber: str | None = None,
+    size: str = "small",
+    seed: int = 0,
+    start: datetime | None = None,
+    first_obsid: int | None = None,
+    jobs: int = 1,
+    options: Options | None = None,
+    faults: Iterable[Fault | Mapping[str, Any]] = (),
+    progress: Callable[[int], object] | None = None,
+) -> SimulatedDay:
+    """Simulate a day on the bench: some tests of one block, in the order given.
+
+    Parameters
+    ----------
+    out
+        Folder that gets the day folder and the folder of the truth; made if it is missing.
+    block
+        Nickname; blocks with known serials are recognised by ingest.
+    tests
+        Names, also several times.
+    chamber
+        Profile; None takes the block's own.
+    size
+        ``small`` (quadrants of 256 x 256 image pixels) or ``full``.
+    seed
+        All random choices follow from it; the hardware from (seed, block) alone.
+    start
+        Start of the first exposure, without zone; None takes 8 h of the first day from 12 March 2019 that ``out`` does not have.
+    first_obsid
+        None takes 17001, or the next one if ``out`` has exposures of this block.
+    jobs
+        Processes; the files are the same to the bit with any number.
+    faults
+        What to break.
+    progress
+        Called with the number of exposures that have been written since the last call.
+
+    Raises
+    ------
+    SimulationError
+        For what is unknown, cannot be simulated, or would overwrite a day that exists.
+    """
+    if jobs < 1:
+        raise SimulationError(f"{jobs} jobs: at least one")
+    out = Path(out)
+    known_block(block)
+    plan = plan_day(
+        block,
+        tests,
+        _free_start(out) if start is None else start,
+        _next_obsid(out, block) if first_obsid is None else first_obsid,
+        campaign=campaign,
+        variant=variant,
+        chamber=chamber,
+        seed=seed,
+    )
+    geometry = geometry_of_size(size)
+    exposures = planned_exposures(plan)
+    broken = as_faults(faults, [exposure.obsid for exposure in exposures])
+    folder = out / day_folder_name(plan.start)
+    partial = _new_folder(folder)
+    bench = Bench(partial, block, seed, geometry, options or Options(), broken)
+    for done in _write_all(bench, exposures, jobs):
+        if progress is not None:
+            progress(done)
+    _write_day_log(partial, plan.start, exposures, broken)
+    merge_truth(out, truth_tables(bench, exposures))
+    partial.rename(folder)
+    return SimulatedDay(
+        folder=folder,
+        truth=out / TRUTH_FOLDER,
+        block=block,
+        chamber=plan.chamber,
+        obsid_first=exposures[0].obsid,
+        obsid_last=exposures[-1].obsid,
+        acquisitions=tuple(dict.fromkeys(exposure.acquisition for exposure in exposures)),
+        n_exposures=len(exposures),
+        n_frames=len(exposures) * len(CCDS),
+    )
