@@ -23,7 +23,7 @@ class Bench:
 
     def __init__(self, block: str = "NOSTROMO", chamber_name: str | None = "B_NOSTROMO", obsid: int = 1000) -> None:
         self.block, self.chamber = block, chamber_name
-        self.obsid, self.now = obsid, datetime(2019, 3, 12, 8)
+        self.obsid, self.now = obsid, datetime(2019, 3, 12, 8)  # noqa: DTZ001 - the bench writes no zone
         self.rows: list[dict[str, Any]] = []
 
     def wait(self, seconds: float) -> Bench:
@@ -114,5 +114,7 @@ def hk_of(exposures: pl.DataFrame, temperature_degc: float = -120.0) -> pl.DataF
             value = temperature_degc if "CCD" in limit.key and "TEMP" in limit.key else value
             rows.append((row["obsid"], limit.key, 2, value, 0.0, value, value, value, value))
     names = ["obsid", "key", "n", "mean", "std", "min", "max", "first", "last"]
-    frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(block=pl.lit("X"), day=pl.lit("d"), unit=pl.lit(""))
+    frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        block=pl.lit("X"), day=pl.lit("d"), unit=pl.lit("")
+    )
     return _fitted(frame, "hk_summary")

@@ -7,10 +7,38 @@ from vison_etl.pipeline.current import current_run
 from vison_etl.pipeline.inputs import rank_gain_runs, same_timing
 
 ACQUISITIONS = [
-    {"acquisition": "B/PTC01/10", "block": "B", "test": "PTC01", "is_adopted": False, "obsid_first": 10, "obsid_last": 19},
-    {"acquisition": "B/PTC01/30", "block": "B", "test": "PTC01", "is_adopted": True, "obsid_first": 30, "obsid_last": 39},
-    {"acquisition": "B/PTC02_730/50", "block": "B", "test": "PTC02_730", "is_adopted": True, "obsid_first": 50, "obsid_last": 59},
-    {"acquisition": "B/PTC02_880/70", "block": "B", "test": "PTC02_880", "is_adopted": True, "obsid_first": 70, "obsid_last": 79},
+    {
+        "acquisition": "B/PTC01/10",
+        "block": "B",
+        "test": "PTC01",
+        "is_adopted": False,
+        "obsid_first": 10,
+        "obsid_last": 19,
+    },
+    {
+        "acquisition": "B/PTC01/30",
+        "block": "B",
+        "test": "PTC01",
+        "is_adopted": True,
+        "obsid_first": 30,
+        "obsid_last": 39,
+    },
+    {
+        "acquisition": "B/PTC02_730/50",
+        "block": "B",
+        "test": "PTC02_730",
+        "is_adopted": True,
+        "obsid_first": 50,
+        "obsid_last": 59,
+    },
+    {
+        "acquisition": "B/PTC02_880/70",
+        "block": "B",
+        "test": "PTC02_880",
+        "is_adopted": True,
+        "obsid_first": 70,
+        "obsid_last": 79,
+    },
 ]
 
 

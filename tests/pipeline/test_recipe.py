@@ -33,7 +33,12 @@ def test_settings_take_the_type_of_the_default():
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("clip_sigma", "KEY=VALUE"), ("nonsense=1", "unknown"), ("n_min=x", "wanted a int"), ("robust=maybe", "wanted a bool")],
+    [
+        ("clip_sigma", "KEY=VALUE"),
+        ("nonsense=1", "unknown"),
+        ("n_min=x", "wanted a int"),
+        ("robust=maybe", "wanted a bool"),
+    ],
 )
 def test_settings_that_cannot_be_followed_say_why(text, says):
     with pytest.raises(UnknownParameterError, match=says):

@@ -54,7 +54,8 @@ def _block_rows(block: str, seed: int) -> dict[str, pl.DataFrame]:
             out.setdefault(name, []).extend(rows)
         first += 200
     out.setdefault("acquisitions", []).append(
-        _acquisition(block, "DARK01", first, 4) | {"status": "partial", "n_expected": 9, "mismatch": "col002 exptime: 500 wanted, 50 found"}
+        _acquisition(block, "DARK01", first, 4)
+        | {"status": "partial", "n_expected": 9, "mismatch": "col002 exptime: 500 wanted, 50 found"}
     )
     out["rejects"] = [
         {
@@ -292,11 +293,22 @@ def _bias(block, test, first, random, seed):
             _check(keys, checks, "offset_gradient", "offset_gradient_adu", 1.7, -10.0, 10.0, **place)
             for direction, size in (("serial", WIDTH // 2), ("parallel", HEIGHT // 2)):
                 x = np.arange(size)
-                values = 0.6 * np.sin(x / 60 + q) + 9 * np.exp(-x / 4) * (direction == "serial") + random.normal(0, 0.05, size)
+                values = (
+                    0.6 * np.sin(x / 60 + q)
+                    + 9 * np.exp(-x / 4) * (direction == "serial")
+                    + random.normal(0, 0.05, size)
+                )
                 profiles += [
                     lake
                     | place
-                    | {"kind": "master_bias", "direction": direction, "position": int(i), "value_adu": float(v), "value_adu_err": 0.05, "n": 256}
+                    | {
+                        "kind": "master_bias",
+                        "direction": direction,
+                        "position": int(i),
+                        "value_adu": float(v),
+                        "value_adu_err": 0.05,
+                        "n": 256,
+                    }
                     for i, v in zip(x, values, strict=True)
                 ]
     run = _run(block, test, first, n, ["RON_OOL", "POORQUALDATA"] if seed == 0 else [])
@@ -316,8 +328,12 @@ def _bias(block, test, first, random, seed):
     ]
     return {
         "runs": [run],
-        "run_inputs": [{"run_id": run["run_id"], "kind": "gain", "name": "adopted", "source_run_id": "r1", "digest": "ab12"}],
-        "products": [keys | {"kind": "master_bias", "ccd": c, "path": f"products/{c}.fits", "digest": "d1"} for c in CCDS],
+        "run_inputs": [
+            {"run_id": run["run_id"], "kind": "gain", "name": "adopted", "source_run_id": "r1", "digest": "ab12"}
+        ],
+        "products": [
+            keys | {"kind": "master_bias", "ccd": c, "path": f"products/{c}.fits", "digest": "d1"} for c in CCDS
+        ],
         "flags": flags,
         "acquisitions": [_acquisition(block, test, first, n)],
         "exposures": _exposures(block, test, first, times, script),
@@ -397,7 +413,16 @@ def _ptc(block, test, first, random, seed):
                     }
                 )
             _check(keys, checks, "gain", "gain_e_per_adu", g, 3.0, 3.5, **place)
-            _check(keys, checks, "offset", "offset_adu", 2550.0 + 90 * c + 35 * q, 2500.0 + 90 * c, 2640.0 + 90 * c, **place)
+            _check(
+                keys,
+                checks,
+                "offset",
+                "offset_adu",
+                2550.0 + 90 * c + 35 * q,
+                2500.0 + 90 * c,
+                2640.0 + 90 * c,
+                **place,
+            )
     n = len(times)
     return {
         "runs": [_run(block, test, first, n, [])],
@@ -466,5 +491,10 @@ def _png(random, seed):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", w, h, 8, 0, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw.tobytes())) + chunk(b"IEND", b"")
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(raw.tobytes()))
+        + chunk(b"IEND", b"")
+    )
     return base64.b64encode(png).decode()

@@ -6,21 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fake_lake import store_acquisition, store_exposures, store_run
 
+from tests.results.fake_lake import small_lake
 from vison_etl.lake.paths import Lake
 from vison_etl.results.publish import publish
-
-
-def small_lake(root: Path) -> Lake:
-    """Make a lake of two blocks with one run each, not published."""
-    lake = Lake(root)
-    store_run(lake, store_acquisition(lake, "BORN", "BIAS01", 100), 1)
-    store_run(lake, store_acquisition(lake, "NIELS", "PTC01", 500), 2, gain=3.4)
-    store_exposures(lake, "BORN", "2019-03-01", range(100, 110))
-    store_exposures(lake, "BORN", "2019-03-02", range(200, 203))
-    store_exposures(lake, "NIELS", "2019-04-01", range(500, 510))
-    return lake
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,15 @@ def fill(table: str, records: list[dict[str, Any]], **same: Any) -> pl.DataFrame
 
 
 def store_acquisition(
-    lake: Lake, block: str, test: str, first: int, *, n: int = 10, status: str = "complete", adopted: bool = True, **more: Any
+    lake: Lake,
+    block: str,
+    test: str,
+    first: int,
+    *,
+    n: int = 10,
+    status: str = "complete",
+    adopted: bool = True,
+    **more: Any,
 ) -> str:
     """Add an acquisition to the lake; return its name."""
     name = f"{block}/{test}/{first}"
@@ -40,7 +48,11 @@ def store_acquisition(
 
 def store_exposures(lake: Lake, block: str, day: str, obsids: range, *, mean_adu: float = 1000.0) -> None:
     """Add exposures and their statistics to the lake."""
-    frames = [{"obsid": obsid, "ccd": ccd, "log_row": 3 * i + c + 2} for i, obsid in enumerate(obsids) for c, ccd in enumerate(tables.CCDS)]
+    frames = [
+        {"obsid": obsid, "ccd": ccd, "log_row": 3 * i + c + 2}
+        for i, obsid in enumerate(obsids)
+        for c, ccd in enumerate(tables.CCDS)
+    ]
     same = {"block": block, "day": day, "root": f"/data/{day}", "log_path": f"EXP_LOG_{day}.txt", "exptime_s": 1.0}
     name = f"{obsids[0]:06d}"
     write_part(lake, "exposures", {"block": block, "day": day}, name, fill("exposures", frames, **same))
@@ -94,7 +106,10 @@ def _results(
 ) -> dict[str, pl.DataFrame]:
     cells = [{"ccd": c, "quadrant": q, "region": r} for c, q in CHANNELS for r in tables.REGIONS]
     offsets = [cell | {"offset_adu": 2000.0 + minute, "offset_adu_err": 0.1, "n_frames": 10} for cell in cells]
-    noise = [cell | {"ron_adu": 1.0 + minute / 1000, "ron_adu_err": 0.01, "ron_e": 3.3, "status": "ok", "n_points": 9} for cell in cells]
+    noise = [
+        cell | {"ron_adu": 1.0 + minute / 1000, "ron_adu_err": 0.01, "ron_e": 3.3, "status": "ok", "n_points": 9}
+        for cell in cells
+    ]
     checks = [
         {"check_id": 0, "metric": "offset_adu", "ccd": "CCD1", "quadrant": "E", "value": 5.0, "lo": 0.0, "hi": 10.0, "pass": True, "rule": "a"},
         {"check_id": 1, "metric": "offset_adu", "ccd": "CCD1", "quadrant": "F", "value": 15.0, "lo": 0.0, "hi": 10.0, "pass": False, "rule": "a"},
@@ -114,7 +129,20 @@ def _results(
             for c, q in CHANNELS if (c, q) not in without for model, shift in (("exponential", 0.0), ("quadratic", 0.1))
         ]  # fmt: skip
         found["gain"] = fill("gain", models, **keys)
+        light = [{"ccd": c, "quadrant": q, "wavelength_nm": 800.0, "rate_adu_per_s": 1000.0, "status": "ok"} for c, q in CHANNELS]
+        found["light_source"] = fill("light_source", light, **keys)
     return found
+
+
+def small_lake(root: Path) -> Lake:
+    """Make a lake of two blocks with one run each, not published."""
+    lake = Lake(root)
+    store_run(lake, store_acquisition(lake, "BORN", "BIAS01", 100), 1)
+    store_run(lake, store_acquisition(lake, "NIELS", "PTC01", 500), 2, gain=3.4)
+    store_exposures(lake, "BORN", "2019-03-01", range(100, 110))
+    store_exposures(lake, "BORN", "2019-03-02", range(200, 203))
+    store_exposures(lake, "NIELS", "2019-04-01", range(500, 510))
+    return lake
 
 
 def ask(root: Path, sql: str, database: Path | None = None) -> list[tuple[Any, ...]]:

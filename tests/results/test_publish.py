@@ -12,9 +12,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from conftest import small_lake
-from fake_lake import ask, dump, fill, store_exposures, store_override, store_run
 
+from tests.results.fake_lake import ask, dump, fill, small_lake, store_exposures, store_override, store_run
 from vison_etl.lake.manage import forget
 from vison_etl.lake.parts import write_part
 from vison_etl.lake.paths import Lake
@@ -35,7 +34,9 @@ def test_first_snapshot_is_complete_and_read_only(tmp_path: Path) -> None:
     names = sorted(path.name for path in lake.root.iterdir() if path.is_file())
     assert names == [".results.duckdb.lock", "results.duckdb"]
     assert ask(lake.root, "select count(*) from gain where block = 'NIELS'") == [(24,)]
-    assert ask(lake.root, "select count(*), min(mean_adu) from quadrant_stats where block = 'BORN'") == [(13 * 48, 1100.0)]
+    assert ask(lake.root, "select count(*), min(mean_adu) from quadrant_stats where block = 'BORN'") == [
+        (13 * 48, 1100.0)
+    ]
     when = datetime(2026, 1, 1, 0, 2)  # noqa: DTZ001 - runs carry UTC without zone
     assert ask(lake.root, "select started_at, seconds from runs where block = 'NIELS'") == [(when, 1.5)]
 
@@ -87,7 +88,7 @@ def test_vanished_run_makes_it_new(lake: Lake) -> None:
     assert (done.rebuilt, done.n_runs_added, n_runs(lake)) == (True, 2, 2)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a database", b"\x00" * 50_000])
+@pytest.mark.parametrize("content", [b"", b"not a database" * 1000])
 def test_unreadable_snapshot_is_made_new(lake: Lake, content: bytes) -> None:
     lake.database.chmod(0o644)
     lake.database.write_bytes(content)
@@ -176,7 +177,9 @@ def test_files_of_other_versions_are_read(lake: Lake) -> None:
     old = pl.read_parquet(file).drop("drift_adu_per_h").with_columns(pl.col("n_frames").cast(pl.Int16), later=pl.lit(1))
     old.write_parquet(file)
     assert publish(lake).problems == ()
-    query = f"select any_value(n_frames), count(drift_adu_per_h), count(*) from history.offsets where run_id = '{run_id}'"
+    query = (
+        f"select any_value(n_frames), count(drift_adu_per_h), count(*) from history.offsets where run_id = '{run_id}'"
+    )
     assert ask(lake.root, query) == [(10, 0, 48)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -81,9 +82,12 @@ def _mismatch(
     part: pl.DataFrame, rows: pl.DataFrame, wrong: pl.DataFrame, followed: Structure, known: TestDefinition
 ) -> Iterator[str]:
     yield from _missing(part, followed)
-    yield from _extra(part, rows, identity_names(known, followed))
-    yield from _lacking(part, rows)
-    yield from _contradicted(wrong)
+    if part["script_column"].null_count():
+        yield from _extra(part, rows, identity_names(known, followed))
+    if not part["is_whole"].all():
+        yield from _lacking(part, rows)
+    if wrong.height:
+        yield from _contradicted(wrong)
 
 
 def _shortened(said: list[str]) -> list[str]:
@@ -101,10 +105,8 @@ def _note(note: str | None, followed: Structure) -> Iterator[str]:
 
 
 def _missing(part: pl.DataFrame, followed: Structure) -> Iterator[str]:
-    counts = dict(part.drop_nulls("script_column").group_by("script_column").len().iter_rows())
-    lacking = [
-        (c.label, counts.get(c.label, 0), c.frames) for c in followed.columns if counts.get(c.label, 0) < c.frames
-    ]
+    counts = Counter(part["script_column"])
+    lacking = [(c.label, counts[c.label], c.frames) for c in followed.columns if counts[c.label] < c.frames]
     for label, found, wanted in lacking[:2]:
         yield f"{label}: {found} of {wanted} exposures"
     if len(lacking) > 2:

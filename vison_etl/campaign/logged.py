@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from vison_etl.campaign.columns import Column, Value
 from vison_etl.campaign.settings import settings
 from vison_etl.instrument.elvis_keys import iphi_text, script_keys
 from vison_etl.tables import table
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
 
 _DIGITS = 6
 _DTYPES = {"text": pl.String, "int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean, "timestamp": pl.Datetime("us")}
@@ -47,26 +52,26 @@ def compared_names(waived: frozenset[str] = frozenset()) -> tuple[str, ...]:
     return tuple(name for name, keys in logged_names().items() if not left_out.intersection(keys))
 
 
-def commanded(columns: Sequence[Column], names: Sequence[str]) -> pl.DataFrame:
-    """Return one row per column of a structure: ``script_column`` and the commanded values of ``names``, typed as logged."""
-    types = schema_of("exposures")
-    rows = [logged_values(column) for column in columns]
-    data = {name: pl.Series(name, [row[name] for row in rows], types[name], strict=False) for name in names}
-    return pl.DataFrame({"script_column": [column.label for column in columns], **data})
-
-
-def _differs(name: str, *, is_text: bool) -> pl.Expr:
-    """Whether logged and commanded value (``name`` + suffix) differ; null where either is missing."""
-    found, wanted = pl.col(name), pl.col(f"{name}:wanted")
-    if is_text:
-        return found != wanted
+def _wrong(rows: pl.DataFrame, names: Sequence[str], wanted: Sequence[Mapping[str, Value]], index: Ints) -> Bools:
+    """Tell, per row and name, whether the log differs from what is wanted for the row's column; missing values never do."""
+    wrong = np.zeros((rows.height, len(names)), dtype=bool)
+    texts = [place for place, name in enumerate(names) if rows[name].dtype == pl.String]
+    for place in texts:
+        found = np.array(rows[names[place]].to_list(), dtype=object)
+        target = np.array([row[names[place]] for row in wanted], dtype=object)[index]
+        wrong[:, place] = (found != target) & (found != None) & (target != None)  # noqa: E711 - elementwise
+    numbers = [place for place in range(len(names)) if place not in texts]
+    chosen = [names[place] for place in numbers]
+    seen = rows.select(pl.col(chosen).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    target = np.array([[np.nan if row[name] is None else float(row[name] or 0) for name in chosen] for row in wanted])
+    target = target.reshape(len(wanted), len(chosen))[index]
     rules = settings().matching
-    return ~((found - wanted).abs() <= rules.atol + rules.rtol * wanted.abs())
+    wrong[:, numbers] = np.abs(seen - target) > rules.atol + rules.rtol * np.abs(target)
+    return wrong
 
 
-def _text(name: str, kind: pl.DataType) -> pl.Expr:
-    value = pl.col(name).round_sig_figs(_DIGITS) if kind == pl.Float64 else pl.col(name)
-    return value.cast(pl.String)
+def _texts(values: Sequence[Value]) -> list[str]:
+    return [f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value) for value in values]
 
 
 def differences(exposures: pl.DataFrame, columns: Sequence[Column], waived: frozenset[str]) -> pl.DataFrame:
@@ -87,30 +92,27 @@ def differences(exposures: pl.DataFrame, columns: Sequence[Column], waived: froz
         ``obsid, ccd, script_column, key, wanted, found``: key is the column of ``exposures``, the values are texts. Sorted.
         A value missing in the log (older versions log fewer keys) or in the structure (unknown chamber) differs in nothing.
     """
-    names = [name for name in compared_names(waived) if name in exposures.columns]
-    types = schema_of("exposures")
-    wanted = commanded(columns, names)
-    rows = exposures.filter(pl.col("script_column").is_not_null()).join(
-        wanted, on="script_column", how="inner", suffix=":wanted", maintain_order="left"
-    )
-    marks = rows.select(
-        "obsid", "ccd", "script_column", *(_differs(n, is_text=types[n] == pl.String).alias(n) for n in names)
-    )
-    if not names or not marks.select(pl.any_horizontal(pl.col(names).any())).item():
-        return _NO_DIFFERENCE
-    wrong = [name for name in names if marks[name].any()]
-    parts = [
-        rows.filter(marks[name].fill_null(value=False)).select(
-            "obsid",
-            "ccd",
-            "script_column",
-            pl.lit(name).alias("key"),
-            _text(f"{name}:wanted", types[name]).alias("wanted"),
-            _text(name, types[name]).alias("found"),
-        )
-        for name in wrong
-    ]
+    rows = exposures.filter(pl.col("script_column").is_in([column.label for column in columns]))
+    place = {column.label: index for index, column in enumerate(columns)}
+    index = np.array([place[label] for label in rows["script_column"]], dtype=np.intp)
+    wanted = [logged_values(column) for column in columns]
+    names = [name for name in compared_names(waived) if name in rows.columns]
+    wrong = _wrong(rows, names, wanted, index)
+    parts = [_NO_DIFFERENCE]
+    for name, mask in zip(names, wrong.T, strict=True):
+        if mask.any():
+            said = rows.filter(mask).select("obsid", "ccd", "script_column", found=pl.col(name))
+            values = {
+                "key": [name] * said.height,
+                "wanted": _texts([wanted[i][name] for i in index[mask]]),
+                "found": _texts(said["found"].to_list()),
+            }
+            parts.append(said.with_columns(**_series(values)).select(_NO_DIFFERENCE.columns))
     return pl.concat(parts).sort("obsid", "ccd", "key")
+
+
+def _series(texts: Mapping[str, list[str]]) -> dict[str, pl.Series]:
+    return {name: pl.Series(name, values, pl.String) for name, values in texts.items()}
 
 
 _NO_DIFFERENCE = pl.DataFrame(

@@ -161,6 +161,20 @@ def _lost(data: CheckInput) -> pl.DataFrame:
     )
 
 
+def _channel_medians(data: CheckInput, name: str, metric: str) -> pl.DataFrame:
+    pre = _of_frames(data).filter(pl.col("region") == "pre")
+    return as_values(
+        pre.group_by("ccd", "quadrant", maintain_order=True).agg(pl.col(name).median().alias("value")), metric
+    )
+
+
+def _channel_signals(data: CheckInput) -> pl.DataFrame:
+    """Largest ratio of measured and expected fluence of a channel; no row for channels without lit exposures."""
+    lit = _fluences(data).filter(pl.col("expected_fluence_adu") > 0)
+    ratio = (pl.col("value") / pl.col("expected_fluence_adu")).max().alias("value")
+    return as_values(lit.group_by("ccd", "quadrant", maintain_order=True).agg(ratio), "channel_signal")
+
+
 def _result(data: CheckInput, name: str) -> pl.DataFrame | None:
     """Return a result table without the rows that had no data; None if it was not made."""
     frame = data.results.get(name)
@@ -226,6 +240,9 @@ METRICS: Mapping[str, Callable[[CheckInput], pl.DataFrame]] = {
     "offset_adu": _offsets,
     "offset_gradient_adu": _gradients,
     "std_adu": _stds,
+    "channel_offset_adu": lambda data: _channel_medians(data, "mean_adu", "channel_offset_adu"),
+    "channel_std_adu": lambda data: _channel_medians(data, "clipped_std_adu", "channel_std_adu"),
+    "channel_signal": _channel_signals,
     "ron_adu": _rons,
     "fluence_adu": _fluences,
     "saturation_s": _saturation_times,

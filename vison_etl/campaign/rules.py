@@ -16,7 +16,8 @@ script keys (``campaign.toml``), or one of
 
 A column rule is a table of commands. Lists in it are walked in step, one column per step; a nested ``columns`` is repeated
 within every step: so scans nest. What is said later wins: ELVIS default, family, test, campaign, variant, column from outside in.
-The summing well follows ``rdmode`` unless it is set. Texts may quote commands: ``comments = "EXP{exptime:.1e}"``.
+A time in seconds takes an earlier percentage back and the other way round; so do slot and label, position and offset. The
+summing well follows ``rdmode`` unless it is set. Texts may quote commands: ``comments = "EXP{exptime:.1e}"``.
 
 A test named with placeholders, ``PTC02_{label}``, is made once per table of ``expand``; the text ``"{label}"`` in its rules is
 replaced by the value, ``{label}`` within a longer text by its text.
@@ -131,6 +132,9 @@ def _check_command(where: str, key: str, value: Any) -> None:
 def _commands(where: str, raw: Raw) -> dict[str, Command]:
     """Check commands and write groups out as their keys. What stands later in a table wins."""
     check_keys(where, raw, _command_kinds())
+    for one, other in (("exptime", "percent"), ("wave", "label"), ("mirr_pos", "mirror_offset_mm")):
+        if one in raw and other in raw:
+            raise RuleError(f"{where}: {one} and {other} say the same thing; give one")
     written: dict[str, Command] = {}
     for key, value in raw.items():
         _check_command(where, key, value)

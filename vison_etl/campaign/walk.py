@@ -3,15 +3,16 @@
 Exposures come in the order of acquisition, slots in the order of command. A walk gives each exposure a slot of the current
 acquisition further on than the last one, or none (it is extra), or lets it begin another acquisition. What is odd costs:
 
-    a slot passed over       the exposure was lost or refused
+    slots passed over        the exposures were lost or refused; hardly more for many than for one
     an extra exposure
     a new beginning          less after an interruption
     an acquisition left      before its last slot; a little more for the last acquisition of all, so that of two equal cuts
                              the one that ends complete is chosen
     going on                 in the same acquisition after an interruption
 
-The walk of least cost is found exactly, by dynamic programming: one step per exposure, the state being the last slot filled.
-All costs are multiples of 1/64, so that sums are exact and the result does not depend on the machine.
+so that an exposure that agrees with a later slot takes it, one or two too many are extra, and more of them begin anew. The walk of
+least cost is found exactly, by dynamic programming: one step per exposure, the state being the last slot filled. All costs are
+multiples of 1/512, so that sums are exact and the result does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-_PASSED = 1.0
+_PASSED, _PASSED_EACH = 0.5, 1 / 512
 _EXTRA = 1.0
-_BEGIN = 2.25
+_BEGIN = 1.75
 _BEGIN_AFTER_PAUSE = 0.5
-_LEFT = 0.5
-_LEFT_LAST = 0.625
-_WENT_ON = 1.0
+_LEFT = 7 / 16
+_LEFT_LAST = 1 / 2
+_WENT_ON = 0.75
 _OTHER_STRUCTURE = 1 / 64
 
 Bools = NDArray[np.bool_]
@@ -56,14 +57,25 @@ class Walk:
     slot: Ints
 
 
+def _gap(n_slots: Ints) -> Floats:
+    """Return the cost of passing over so many slots."""
+    return np.asarray(np.where(n_slots > 0, _PASSED + _PASSED_EACH * n_slots, 0.0), dtype=np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class _States:
-    """All structures side by side. State ``first[k]`` of structure k: nothing filled yet; the next ones: slot 0, 1, ... filled."""
+    """All structures side by side. State ``first[k]`` of structure k: nothing filled yet; the next ones: slot 0, 1, ... filled.
+
+    ``leaving`` and ``opening`` are the costs of leaving an acquisition in a state and of beginning one in it, apart from
+    what every beginning costs; a beginning with an extra exposure leads to the state in which nothing is filled.
+    """
 
     first: Ints
     structure: Ints
     slot: Ints
-    is_last: Bools
+    itself: Ints
+    leaving: Floats
+    opening: Floats
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> _States:
@@ -71,43 +83,51 @@ class _States:
         sizes = np.asarray(lengths, dtype=np.intp) + 1
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
         structure = np.repeat(np.arange(len(sizes), dtype=np.intp), sizes)
-        slot = np.arange(sizes.sum(), dtype=np.intp) - first[structure] - 1
-        return cls(first, structure, slot, slot == sizes[structure] - 2)
+        itself = np.arange(sizes.sum(), dtype=np.intp)
+        slot = itself - first[structure] - 1
+        leaving = np.where(slot == sizes[structure] - 2, 0.0, _LEFT)
+        opening = np.where(slot < 0, _EXTRA, _gap(slot)) + _OTHER_STRUCTURE * structure
+        return cls(first, structure, slot, itself, leaving, opening)
 
 
 def _best_before(cost: Floats, states: _States) -> tuple[Floats, Ints]:
     """Return, for each slot state, the least cost of filling it from a state before it, and that state.
 
-    Filling slot s after slot p costs cost[p] + (s - p - 1): a running minimum of cost[p] - p. Equal: the nearest p.
+    Filling slot s after slot p costs cost[p] + gap(s - p - 1): the neighbour, or a running minimum of cost[p] less the slope of
+    the gap. Equal: the nearest p.
     """
     best, source = np.full(cost.size, np.inf), np.zeros(cost.size, dtype=np.intp)
-    bounds = [*states.first.tolist(), cost.size]
-    for begin, end in pairwise(bounds):
-        position = np.arange(end - begin)
-        level = cost[begin:end] - _PASSED * position
-        running = np.minimum.accumulate(level)
-        where = np.maximum.accumulate(np.where(level <= running, position, 0))
-        best[begin + 1 : end] = running[:-1] + _PASSED * (position[1:] - 1)
-        source[begin + 1 : end] = begin + where[:-1]
+    slope = _PASSED_EACH * states.itself
+    level = cost - slope
+    for begin, end in pairwise([*states.first.tolist(), cost.size]):
+        running = np.minimum.accumulate(level[begin : end - 1])
+        where = np.maximum.accumulate(np.where(level[begin : end - 1] <= running, states.itself[begin : end - 1], 0))
+        passing = running + _PASSED + slope[begin : end - 1]
+        neighbour = cost[begin : end - 1]
+        is_next = neighbour <= passing
+        best[begin + 1 : end] = np.where(is_next, neighbour, passing)
+        source[begin + 1 : end] = np.where(is_next, states.itself[begin : end - 1], where)
     return best, source
 
 
 def _step(cost: Floats, allowed: Bools, states: _States, *, is_paused: bool) -> tuple[Floats, Ints, NDArray[np.int8]]:
-    """Take one exposure: new costs, the state each came from, and how (0 filled, 1 extra, 2 began, 3 began with an extra)."""
-    went_on = _WENT_ON if is_paused else 0.0
-    leave = cost + np.where(states.is_last, 0.0, _LEFT)
-    left = int(np.argmin(leave))
-    begin = leave[left] + (_BEGIN_AFTER_PAUSE if is_paused else _BEGIN) + _OTHER_STRUCTURE * states.structure
+    """Take one exposure: new costs, the state each came from, and how (0 filled, 1 extra, 2 began, 3 began with an extra).
+
+    ``allowed`` is true in the states whose slot the exposure agrees with.
+    """
+    went_on, begin = (_WENT_ON, _BEGIN_AFTER_PAUSE) if is_paused else (0.0, _BEGIN)
+    leave = cost + states.leaving
+    left = int(leave.argmin())
     filled, source = _best_before(cost, states)
     new = np.where(allowed, filled + went_on, np.inf)
     how = np.zeros(cost.size, dtype=np.int8)
-    opened = np.where(allowed, begin + _PASSED * states.slot, np.where(states.slot < 0, begin + _EXTRA, np.inf))
-    extra = cost + _EXTRA + went_on
+    extra = cost + (_EXTRA + went_on)
     stays = extra <= new
-    new, source, how[stays] = np.where(stays, extra, new), np.where(stays, np.arange(cost.size), source), 1
-    begins = opened < new
+    new, source, how[stays] = np.where(stays, extra, new), np.where(stays, states.itself, source), 1
+    opened = leave[left] + begin + states.opening
+    begins = (opened < new) & (allowed | (states.slot < 0))
     new, source, how[begins] = np.where(begins, opened, new), np.where(begins, left, source), 2
-    how[(how == 2) & (states.slot < 0)] = 3
+    how[begins & (states.slot < 0)] = 3
     return new, source, how
 
 
@@ -137,7 +157,7 @@ def walk(allowed: Sequence[Bools], paused: Bools) -> Walk:
     cost = np.where(states.slot < 0, _OTHER_STRUCTURE * states.structure, np.inf)
     for f in range(n):
         cost, source[f], how[f] = _step(cost, may[f], states, is_paused=bool(paused[f]) and f > 0)
-    return _trace(source, how, int(np.argmin(cost + np.where(states.is_last, 0.0, _LEFT_LAST))), states)
+    return _trace(source, how, int(np.argmin(cost + np.where(states.leaving > 0, _LEFT_LAST, 0.0))), states)
 
 
 def _trace(source: Ints, how: NDArray[np.int8], state: int, states: _States) -> Walk:

@@ -50,7 +50,7 @@ def _simulate(out: Path, block: str, tests: list[str], jobs: int, number: int) -
 
     with progress(f"simulate {block}") as bar:
         day = simulate_day(out, block, tests, size="small", seed=20190312 + number, jobs=jobs, progress=bar.advance)
-    say(f"{block}: {day.n_exposures} exposures simulated in {day.folder}")
+    say(f"{block}: {day.n_frames // 3} exposures simulated in {day.folder}")
     return Path(day.folder)
 
 

@@ -30,12 +30,13 @@ def simulate(
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 2,
 ) -> None:
     """Write an ELVIS day folder from simulated photons and, beside it, the truth as tables named like the results."""
+    from vison_etl.campaign.definitions import test_names
     from vison_etl.pipeline.drive import choose_tests
     from vison_etl.simulate.day import simulate_day
 
     if size not in SIZES:
         raise typer.BadParameter(f"--size {size}: one of {', '.join(SIZES)}")
-    tests = choose_tests(test)
+    tests = choose_tests(test) or list(test_names(campaign))
     with progress("exposures") as bar:
         day = simulate_day(
             out,
@@ -48,4 +49,4 @@ def simulate(
             jobs=jobs,
             progress=bar.advance,
         )
-    say(f"{day.n_exposures} exposures in {day.folder}, truth in {day.truth}")
+    say(f"{day.n_frames // 3} exposures in {day.folder}, truth in {day.truth}")

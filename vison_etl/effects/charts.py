@@ -15,6 +15,7 @@ from vison_etl.instrument.geometry import side_of
 from vison_etl.tables import CCDS, QUADRANTS, REGIONS, table
 
 Tables = Mapping[str, pl.DataFrame]
+Layered = alt.LayerChart | alt.FacetChart
 
 WORDS = (*QUADRANTS, *REGIONS, *CCDS)
 """Every word that has a colour of its own, in the order of the theme's palette."""
@@ -105,52 +106,51 @@ def present(frame: pl.DataFrame, column: str, order: Sequence[str]) -> list[str]
     return [word for word in order if word in found]
 
 
-def bars(base: alt.Chart, axis: str = "y") -> alt.Chart:
-    """Draw the one-sigma bars of `with_bar` along ``axis``."""
-    lo, hi = {"y": (alt.Y("bar_lo:Q"), alt.Y2("bar_hi:Q")), "x": (alt.X("bar_lo:Q"), alt.X2("bar_hi:Q"))}[axis]
-    return base.mark_rule().encode(lo, hi)
+def bars(base: alt.Chart) -> alt.Chart:
+    """Draw the one-sigma bars of `with_bar`."""
+    drawn: alt.Chart = base.mark_rule().encode(alt.Y("bar_lo:Q"), alt.Y2("bar_hi:Q"))
+    return drawn
 
 
-def limit_lines(limits: Sequence[tuple[float, str]], axis: str = "y") -> list[alt.Chart]:
+def limit_lines(limits: Sequence[tuple[float, str]]) -> list[alt.Chart]:
     """Draw limits with their names: rules across the chart, one chart per layer; nothing for no limits."""
     if not limits:
         return []
     frame = pl.DataFrame({"limit": [value for value, _ in limits], "name": [name for _, name in limits]})
     base = alt.Chart(compact(frame))
-    if axis == "y":
-        rule = base.mark_rule(style="limit").encode(y="limit:Q", tooltip=["name:N", "limit:Q"])
-        label = base.mark_text(style="limit-label", align="right", baseline="bottom", dy=-2).encode(
-            y="limit:Q", x=alt.value("width"), text="name:N"
-        )
-        return [rule, label]
-    return [base.mark_rule(style="limit").encode(x="limit:Q", tooltip=["name:N", "limit:Q"])]
+    rule = base.mark_rule(style="limit").encode(alt.Y("limit:Q"), tooltip=tips("name:N", "limit:Q"))
+    label = base.mark_text(style="limit-label", align="right", baseline="bottom", dy=-2)
+    return [rule, label.encode(alt.Y("limit:Q"), x=alt.value("width"), text="name:N")]
 
 
-def limits_of(tables: Tables, metric: str, region: str | None = None) -> list[tuple[float, str]]:
-    """Return the limits a metric was checked against in this run, with their labels, if one pair held for all channels."""
-    checks = given(tables, "compliance").filter(pl.col("metric") == metric)
-    pairs = checks.select("lo", "hi").unique(maintain_order=True)
+def zero_line(base: alt.Chart, facet: str) -> alt.Chart:
+    """Draw one rule at zero in each panel of a chart that is spread over ``facet``."""
+    one = base.transform_aggregate(rows="count()", groupby=[facet])
+    drawn: alt.Chart = one.mark_rule(style="zero").encode(y=alt.datum(0.0))
+    return drawn
+
+
+def tips(*fields: str) -> list[alt.Tooltip]:
+    """Return what is shown when the pointer rests on a mark, in the order given."""
+    return [alt.Tooltip(field) for field in fields]
+
+
+def limits_of(tables: Tables, metric: str) -> list[tuple[float, str]]:
+    """Return the limits that a metric was checked against in this run, with their labels, if one pair held for all channels.
+
+    A metric that was not checked has those of ``requirements``, if any.
+    """
+    checks = given(tables, "compliance").select("metric", "lo", "hi")
+    pairs = checks.filter(pl.col("metric") == metric).unique()
+    word = "limit"
+    if pairs.is_empty() and "requirements" in tables:
+        pairs, word = tables["requirements"].filter(pl.col("metric") == metric), "requirement"
     if pairs.height != 1:
         return []
-    lo, hi = pairs.row(0)
-    suffix = f" ({region})" if region else ""
-    return [(value, f"{word} {value:g}{suffix}") for word, value in (("limit", lo), ("limit", hi)) if value is not None]
+    return [(value, f"{word} {value:g}") for value in pairs.select("lo", "hi").row(0) if value is not None]
 
 
-def joined(*layers: alt.Chart) -> alt.LayerChart:
-    """Layer charts; later ones lie above."""
-    return alt.layer(*layers)
-
-
-def by_channel(chart: alt.LayerChart | alt.Chart, width: int = PANEL_WIDTH, height: int = 130) -> alt.FacetChart:
-    """Spread a chart over CCDs (rows) and quadrants (columns); its data have columns ``ccd`` and ``quadrant``."""
-    return chart.properties(width=width, height=height).facet(
-        row=alt.Row("ccd:N", title=None, sort=list(CCDS), header=alt.Header(labelAngle=-90, labelOrient="left")),
-        column=alt.Column("quadrant:N", title=None, sort=list(QUADRANTS)),
-    )
-
-
-def picture(row: Mapping[str, object], unit: str = "ADU", side: int = 300) -> alt.LayerChart:
+def picture(row: Mapping[str, object], unit: str = "ADU", side: int = 300) -> Layered:
     """Show one row of ``previews`` over the pixel axes of the CCD frame, with its quadrants named and a grey scale.
 
     Parameters
@@ -189,8 +189,8 @@ def _letters(width: int, height: int) -> pl.DataFrame:
     )
 
 
-def band(centre: float, half_width_pct: float) -> alt.Chart:
-    """Draw a band of ``half_width_pct`` per cent about a value of the y axis."""
-    reach = abs(centre) * half_width_pct / 100
-    frame = pl.DataFrame({"lo": [centre - reach], "hi": [centre + reach]})
-    return alt.Chart(compact(frame)).mark_rect(style="band").encode(alt.Y("lo:Q"), alt.Y2("hi:Q"))
+def reference_line(value: float, name: str) -> alt.Chart:
+    """Draw a value that is no limit across the y axis."""
+    base = alt.Chart(compact(pl.DataFrame({"value": [value], "name": [name]})))
+    drawn: alt.Chart = base.mark_rule(style="mark").encode(alt.Y("value:Q"), tooltip=tips("name:N", "value:Q"))
+    return drawn

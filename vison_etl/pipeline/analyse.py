@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from vison_etl.lake.runs import list_runs, new_run_id, write_run
 from vison_etl.pipeline import store
 from vison_etl.pipeline.block import BlockView
 from vison_etl.pipeline.executors import Runner
-from vison_etl.pipeline.inputs import KINDS, Inputs
+from vison_etl.pipeline.inputs import KINDS, Inputs, adopted_rows
 from vison_etl.pipeline.measure import Measured, Place, Progress, measure
 from vison_etl.pipeline.recipe import (
     Settings,
@@ -80,6 +80,12 @@ class Job:
     recipe: Mapping[str, Any]
     read_from: Mapping[str, Any]
     is_trial: bool
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Return the first and last exposure used."""
+        obsids = self.exposures.get_column("obsid")
+        return obsids[0], obsids[-1]
 
     @property
     def place(self) -> Place:
@@ -147,7 +153,7 @@ def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | O
     wanted = definition(test)
     effects = tuple(load(name) for name, _ in wanted.effects)
     settings = parse_settings(options.settings, effects, KINDS)
-    needs = tuple({need for effect in effects for need in effect.needs})
+    needs = outside_needs(effects)
     inputs = gain_candidates(lake, view, needs, settings.inputs, exposures)
     return Job(
         view=view,
@@ -162,6 +168,16 @@ def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | O
         read_from=inputs_of(exposures, excluded, inputs.sources),
         is_trial=not settings.is_empty or options.obsids is not None,
     )
+
+
+def outside_needs(effects: Sequence[Effect]) -> tuple[str, ...]:
+    """Return what the effects of a test want from other runs: what no effect before them in the same run gives."""
+    given: set[str] = set()
+    wanted: set[str] = set()
+    for effect in effects:
+        wanted |= set(effect.needs) - given
+        given |= set(effect.tables)
+    return tuple(sorted(wanted))
 
 
 def latest_run(lake: Lake, job: Job) -> Mapping[str, Any] | None:
@@ -216,8 +232,8 @@ def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
             parameters=effect_parameters(effect, job.definition, job.settings),
             exposures=job.exposures,
             statistics=statistics,
-            measured={n: exclude_channels(t, job.view.overrides) for n, t in measured.tables.items()},
-            gain=job.inputs.gain if "gain" in effect.needs else None,
+            measured={n: exclude_channels(t, job.view.overrides, job.span) for n, t in measured.tables.items()},
+            gain=_gain_for(effect, job, worked),
         )
         try:
             result: Calibrated = effect.calibrate(given)
@@ -230,11 +246,17 @@ def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
     return worked
 
 
+def _gain_for(effect: Effect, job: Job, worked: _Worked) -> pl.DataFrame | None:
+    if "gain" not in effect.needs:
+        return None
+    return adopted_rows(worked.tables["gain"]) if "gain" in worked.tables else job.inputs.gain
+
+
 def _statistics(lake: Lake, job: Job) -> pl.DataFrame:
     days = job.exposures.get_column("day").unique().to_list()
     rows = read(lake, "quadrant_stats", **partition_filters(block=job.view.block, day=days))
     mine = rows.join(job.exposures.select("obsid", "ccd"), on=["obsid", "ccd"], how="semi")
-    return exclude_channels(mine, job.view.overrides).sort("obsid", "ccd", "quadrant", "region")
+    return exclude_channels(mine, job.view.overrides, job.span).sort("obsid", "ccd", "quadrant", "region")
 
 
 def _check(lake: Lake, job: Job, worked: _Worked) -> None:
@@ -244,7 +266,7 @@ def _check(lake: Lake, job: Job, worked: _Worked) -> None:
     )
     compliance, flags = check(job.definition, job.exposures, _statistics(lake, job), hk, job.acquisition, worked.tables)
     worked.tables["compliance"] = compliance
-    worked.flags += flags
+    worked.flags += [Flag(raised.name, raised.n, raised.detail) for raised in flags]
 
 
 def _record(job: Job, worked: _Worked, argv: str) -> dict[str, Any]:

@@ -29,11 +29,21 @@ class BlockView:
         return None if rows.is_empty() else rows.row(0, named=True)
 
     def frames_of(self, acquisition: str) -> tuple[pl.DataFrame, list[tuple[Any, ...]]]:
-        """Return the exposures of an acquisition that count, and the (obsid, ccd) pairs that people excluded."""
+        """Return the exposures of an acquisition that count, and the exclusions that touch it, whole CCDs and channels alike."""
         mine = self.exposures.filter((pl.col("acquisition") == acquisition) & pl.col("script_column").is_not_null())
         left = exclude_exposures(mine, self.overrides)
-        gone = mine.join(left, on=["obsid", "ccd"], how="anti").select("obsid", "ccd").sort("obsid", "ccd")
-        return left, gone.rows()
+        if mine.is_empty():
+            return left, []
+        first, last = mine.select(pl.col("obsid").min(), pl.col("obsid").max().alias("last")).row(0)
+        touching = self.overrides.filter(
+            (pl.col("kind") == "exclude")
+            & (pl.col("block") == self.block)
+            & (pl.col("obsid_first").fill_null(first) <= last)
+            & (pl.col("obsid_last").fill_null(last) >= first)
+        )
+        return left, touching.select(
+            "test", "acquisition", "obsid_first", "obsid_last", "ccd", "quadrant"
+        ).unique().rows()
 
 
 def blocks_of(lake: Lake) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import Any, Protocol, TypeVar
 
-from vison_etl.pipeline.fan_out import Pool, WorkersError, fan_out
+from vison_etl.pipeline.fan_out import DEPTH, Pool, WorkersError, fan_out
 from vison_etl.pipeline.worker_start import initialise, one_thread_environment, ping
 
 Item = TypeVar("Item")
@@ -19,7 +19,6 @@ Result = TypeVar("Result")
 
 PRELOAD = ("vison_etl.pipeline.worker_preload",)
 
-_WINDOW_PER_WORKER = 4
 _START_ATTEMPTS = 3
 
 
@@ -27,9 +26,9 @@ class Runner(Protocol):
     """Runs a function over items somewhere and yields (item, result, error) in order of completion."""
 
     def __call__(
-        self, function: Callable[[Item], Result], items: Iterable[Item], /
+        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, depth: int = DEPTH
     ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
-        """Run."""
+        """Run, with at most ``depth`` items in flight per worker; results wait in memory until they are taken."""
         ...
 
 
@@ -52,9 +51,9 @@ def make_runner(jobs: int | None = None, scheduler: str | None = None) -> Iterat
     with closing(_pool(jobs, scheduler)) as pool:
 
         def run(
-            function: Callable[[Item], Result], items: Iterable[Item], /
+            function: Callable[[Item], Result], items: Iterable[Item], /, *, depth: int = DEPTH
         ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
-            return fan_out(pool, function, pool.look_ahead(items))
+            return fan_out(pool, function, pool.look_ahead(items), depth=depth)
 
         yield run
 
@@ -77,7 +76,7 @@ def _pool(jobs: int | None, scheduler: str | None) -> _OwnPool:
 
 @dataclass(frozen=True, slots=True)
 class _SerialPool:
-    window: int = 1
+    n_workers: int = 0
 
     def look_ahead(self, items: Iterable[Item]) -> Iterable[Item]:
         return items
@@ -103,25 +102,21 @@ class _SerialPool:
 
 @dataclass(slots=True)
 class _ProcessPool:
-    jobs: int
+    n_workers: int
     executor: ProcessPoolExecutor | None = None
-
-    @property
-    def window(self) -> int:
-        return _WINDOW_PER_WORKER * self.jobs
 
     def look_ahead(self, items: Iterable[Item]) -> Iterable[Item]:
         return items
 
     def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
         if self.executor is None:
-            self.executor = _processes(self.jobs)
+            self.executor = _processes(self.n_workers)
         return self.executor.submit(function, item)
 
     def restart(self) -> None:
         for _ in range(_START_ATTEMPTS):
             self.close()
-            self.executor = _processes(self.jobs)
+            self.executor = _processes(self.n_workers)
             try:
                 self.executor.submit(ping, 1).result()
             except BrokenExecutor:

@@ -12,6 +12,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+DEPTH = 4
+"""Items in flight per worker, unless said otherwise."""
+
+
 class WorkerDiedError(RuntimeError):
     """An item that killed its worker each time it was tried, alone."""
 
@@ -24,8 +28,8 @@ class Pool(Protocol):
     """Where work runs."""
 
     @property
-    def window(self) -> int:
-        """Return how many items may be in flight."""
+    def n_workers(self) -> int:
+        """Return how many workers there are, once the first item was looked at; 0: the work is done by ``submit``."""
         ...
 
     def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
@@ -51,9 +55,9 @@ class _Flight:
 
 
 def fan_out(
-    pool: Pool, function: Callable[[Item], Result], items: Iterable[Item], *, retries: int = 1
+    pool: Pool, function: Callable[[Item], Result], items: Iterable[Item], *, depth: int = DEPTH, retries: int = 1
 ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
-    """Yield (item, result, error) in order of completion, with at most ``pool.window`` items in flight.
+    """Yield (item, result, error) in order of completion, with at most ``depth`` items in flight per worker.
 
     An exception of ``function`` is handed back at once: a pure function fails the same way again. A worker process that dies
     breaks its whole pool and takes every item in flight with it; the pool is replaced and those items are run one at a time: the
@@ -72,7 +76,7 @@ def fan_out(
     flight = _Flight()
     todo = iter(items)
     try:
-        while _launch(pool, function, todo, flight):
+        while _launch(pool, function, todo, flight, depth):
             finished = wait(flight.live, return_when=FIRST_COMPLETED).done
             broken = [flight.live.pop(f) for f in finished if _is_broken(f)]
             if broken:
@@ -89,9 +93,9 @@ def fan_out(
             future.cancel()
 
 
-def _launch(pool: Pool, function: Callable[[Any], Any], todo: Iterator[Any], flight: _Flight) -> bool:
+def _launch(pool: Pool, function: Callable[[Any], Any], todo: Iterator[Any], flight: _Flight, depth: int) -> bool:
     """Fill the window; return whether anything is in flight."""
-    while len(flight.live) < (1 if flight.suspects or flight.solo else pool.window):
+    while len(flight.live) < (1 if flight.suspects or flight.solo else max(1, depth * pool.n_workers)):
         if flight.suspects:
             entry = flight.suspects.popleft()
             flight.solo = True

@@ -21,15 +21,18 @@ from vison_etl.pipeline.executors import Runner
 from vison_etl.pipeline.fan_out import WorkerDiedError
 from vison_etl.pipeline.ingest_commit import commit
 from vison_etl.pipeline.ingest_rejects import standing_rejects, write_rejects
-from vison_etl.pipeline.ingest_report import FolderReport, IngestReport, folder_report, warnings_about
+from vison_etl.pipeline.ingest_report import FolderReport, IngestReport, folder_report, planned_report, warnings_about
 from vison_etl.pipeline.ingest_resolve import Counts, Reject, resolve
-from vison_etl.pipeline.ingest_sources import DayFolder, IngestError, find_roots, read_folders
+from vison_etl.pipeline.ingest_sources import DayFolder, IngestError, find_roots, read_folders, stamp_of
 from vison_etl.pipeline.ingest_state import State, blocks_concerned
 from vison_etl.pipeline.plan_ingest import Unit, plan
 from vison_etl.pipeline.reconcile import reconcile
 from vison_etl.pipeline.worker import Read, Refused, Task, read_task
 
 _BLOCK = re.compile(r"[A-Z0-9][A-Z0-9_-]*")
+
+_DEPTH = 16
+"""Files in flight per worker: results are small, and workers must not wait while a unit is written."""
 
 Refresh = Callable[[Lake, Iterable[str]], None]
 
@@ -112,8 +115,10 @@ def ingest(
     with locked:
         units, state = plan(lake, found)
         if dry_run:
-            return _planned(found, units, block, chamber)
-        for concerned in {key[0] for key in (unit.key for unit in units)}:
+            n_tasks = sum(len(list(unit.tasks())) for unit in units)
+            planned = [planned_report(folder, units) for folder in found]
+            return IngestReport(tuple(planned), tuple(warnings_about(found, chamber)), n_tasks, dry_run=True)
+        for concerned in {unit.key[0] for unit in units}:
             clean_block(lake, concerned)
         books, n_read = _work(lake, units, run, chamber, progress or _Silent())
         reports = [_close(lake, folder, books, state, block) for folder in found]
@@ -150,9 +155,9 @@ def _work(
     for entry in [entry for entry in waiting.values() if not entry.missing]:
         _finish(lake, waiting.pop(entry.unit.key), chamber, books)
     items = (_Item(unit.key, task) for unit in units for task in unit.tasks())
-    for item, read, error in run(_read_item, items):
+    for item, read, error in run(_read_item, items, depth=_DEPTH):
         entry = waiting[item.unit]
-        entry.reads[item.task] = read if read is not None else _failed(error)
+        entry.reads[item.task] = read if read is not None else _failed(item.task, error)
         entry.missing -= 1
         progress.advance(1)
         if not entry.missing:
@@ -187,9 +192,10 @@ def _finish(lake: Lake, entry: _Waiting, chamber: str | None, books: _Books) -> 
     books.add(resolved.counts, resolved.rejects)
 
 
-def _failed(error: BaseException | None) -> Refused:
+def _failed(task: Task, error: BaseException | None) -> Refused:
     if isinstance(error, WorkerDiedError):
-        return Refused("worker_died", f"{error}; the file is left alone until it changes or its day is forgotten")
+        detail = f"{error}; the file is left alone until it changes or its day is forgotten"
+        return Refused("worker_died", detail, stamp_of(task.path))
     return Refused("failed", f"{type(error).__name__}: {error}")
 
 
@@ -197,14 +203,6 @@ def _close(lake: Lake, folder: DayFolder, books: _Books, state: State, block: st
     rejects = [*books.rejects.get(folder.root, ()), *standing_rejects(folder, block, state.rejects)]
     write_rejects(lake, folder.root, rejects)
     return folder_report(folder, books.counts.get(folder.root, Counts()), rejects)
-
-
-def _planned(
-    folders: Sequence[DayFolder], units: Sequence[Unit], block: str | None, chamber: str | None
-) -> IngestReport:
-    reports = [folder_report(folder, Counts(), list(standing_rejects(folder, block, ()))) for folder in folders]
-    n_tasks = sum(len(list(unit.tasks())) for unit in units)
-    return IngestReport(tuple(reports), tuple(warnings_about(folders, chamber)), n_tasks, dry_run=True)
 
 
 def _refresh_acquisitions(lake: Lake, blocks: Iterable[str]) -> None:

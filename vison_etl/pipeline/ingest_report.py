@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from vison_etl.instrument.blocks import block_names
 from vison_etl.pipeline.ingest_resolve import Counts, Reject
 from vison_etl.pipeline.ingest_sources import DayFolder, Row, chamber_for
+from vison_etl.pipeline.plan_ingest import ToRead, Unit
+from vison_etl.pipeline.worker import FrameFacts, Refused
 from vison_etl.tables import UNKNOWN_BLOCK
 
 
@@ -20,7 +22,7 @@ class FolderReport:
     Parameters
     ----------
     rows
-        Rows of its logs that are not blank = added + replaced + unchanged + rejected.
+        Rows of its logs that are not blank = added + replaced + unchanged + rejected + to_read; the last of a dry run only.
     reasons
         Number of rejects per (kind, reason), log rows and others.
     """
@@ -33,6 +35,7 @@ class FolderReport:
     replaced: int
     unchanged: int
     rejected: int
+    to_read: int
     reasons: Mapping[tuple[str, str], int]
 
     @property
@@ -43,6 +46,8 @@ class FolderReport:
     def lines(self) -> Iterator[str]:
         """Yield what a user wants to read about it."""
         what = f"{self.added} added, {self.replaced} replaced, {self.unchanged} unchanged, {self.rejected} rejected"
+        if self.to_read:
+            what = f"{self.to_read} to read, {self.unchanged} unchanged, {self.rejected} rejected"
         yield f"{self.root}: {', '.join(self.blocks) or 'no block'}: {self.rows} log rows: {what}"
         for (kind, reason), n in sorted(self.reasons.items()):
             yield f"  {n} x {kind.replace('_', ' ')}: {reason}"
@@ -85,7 +90,30 @@ def folder_report(folder: DayFolder, counts: Counts, rejects: Sequence[Reject]) 
         replaced=counts.replaced,
         unchanged=counts.unchanged,
         rejected=len(folder.rows) - counts.added - counts.replaced - counts.unchanged,
+        to_read=0,
         reasons=Counter((str(row["kind"]), str(row["reason"])) for row in rejects),
+    )
+
+
+def planned_report(folder: DayFolder, units: Sequence[Unit]) -> FolderReport:
+    """Return the report of one folder from what is known before any file is opened."""
+    mine = [c.known for u in units for group in u.groups.values() for c in group if c.row.root == folder.root]
+    unchanged = sum(isinstance(known, FrameFacts) for known in mine)
+    to_read = sum(isinstance(known, ToRead) for known in mine)
+    reasons = Counter(("log_row", known.reason) for known in mine if isinstance(known, Refused))
+    reasons[("log_row", "bad_row")] = sum(row.problem is not None for row in folder.rows)
+    reasons.update(("log_file", log.reason) for log in folder.logs if log.log is None)
+    return FolderReport(
+        root=folder.root,
+        logs=tuple(log.name for log in folder.logs),
+        blocks=tuple(sorted({row.block for row in folder.rows})),
+        rows=len(folder.rows),
+        added=0,
+        replaced=0,
+        unchanged=unchanged,
+        rejected=len(folder.rows) - unchanged - to_read,
+        to_read=to_read,
+        reasons=+reasons,
     )
 
 

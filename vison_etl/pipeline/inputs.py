@@ -85,7 +85,11 @@ def choose_inputs(
 
 
 def _gain_rows(lake: Lake, run_id: str) -> pl.DataFrame:
-    rows = read_run_table(lake, run_id, "gain")
+    return adopted_rows(read_run_table(lake, run_id, "gain"))
+
+
+def adopted_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the gain per ccd and quadrant from rows of table ``gain``: adopted models that did not fail."""
     good = pl.col("is_adopted") & pl.col("status").is_in(["ok", "bound"]) & pl.col("gain_e_per_adu").is_not_null()
     return rows.filter(good).select("ccd", "quadrant", "gain_e_per_adu", "gain_e_per_adu_err")
 

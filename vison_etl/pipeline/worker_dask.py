@@ -16,7 +16,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CONNECT_S = 10
-_WINDOW_PER_WORKER = 4
 _INSTALL = "pip install 'vison-etl[dask]'"
 
 
@@ -31,11 +30,6 @@ class DaskPool:
     client: Any = None
     executor: Any = None
     n_workers: int = 1
-
-    @property
-    def window(self) -> int:
-        """Return how many items may be in flight."""
-        return _WINDOW_PER_WORKER * self.n_workers
 
     def look_ahead(self, items: Iterable[Item]) -> Iterator[Item]:
         """Check the workers against the first item before they get it: its ``paths`` must be visible to all of them."""
@@ -75,12 +69,13 @@ class DaskPool:
 
 def _client(address: str) -> Any:
     try:
-        from distributed import Client  # noqa: PLC0415 - an optional extra, slow to import
+        import distributed  # noqa: PLC0415 - an optional extra, slow to import
     except ImportError as error:
         raise WorkersError(f"--scheduler needs the optional extra: {_INSTALL}") from error
     logging.getLogger("distributed").setLevel(logging.ERROR)
     try:
-        return Client(address, timeout=_CONNECT_S, set_as_default=False)
+        connect: Any = distributed.Client
+        return connect(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkersError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from error
 
@@ -99,10 +94,14 @@ def _check_workers(client: Any, address: str) -> int:
             wanted = "results are the same to the bit only with one; start it with `dask worker --nthreads 1`"
             raise WorkersError(f"worker {name} has {worker['nthreads']} threads: {wanted}")
     for name, found in _ask_all(client, software).items():
-        problem = _difference(found, software())
+        problem = _difference(found, _software_here())
         if problem:
             raise WorkersError(f"worker {name} {problem}; install the same everywhere and start the workers again")
     return len(workers)
+
+
+def _software_here() -> Software:
+    return software()
 
 
 def _difference(found: Software | Exception, wanted: Software) -> str | None:

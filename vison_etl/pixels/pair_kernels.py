@@ -112,7 +112,8 @@ def _store(
     for k, column in ((4, CORR_Y), (6, CORR_X)):
         pairs = moments[k + 1]
         if pairs > 0 and clipped > 0:
-            out[column] = moments[k] / pairs / clipped
+            # removing a plane takes 3 / n of the variance from every product of neighbours
+            out[column] = moments[k] / pairs / clipped + 3.0 / n
             out[column + 1] = 1.0 / math.sqrt(pairs)
 
 

@@ -1,0 +1,1 @@
+"""Pages: what the published snapshot holds, as self-contained HTML."""

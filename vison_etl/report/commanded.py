@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from vison_etl.campaign.columns import Column
-from vison_etl.campaign.logged import commanded as as_logged
-from vison_etl.campaign.logged import logged_names
+from vison_etl.campaign.logged import logged_names, logged_values
 from vison_etl.campaign.rules import UnknownTest
 from vison_etl.campaign.structures import structures_of
 from vison_etl.instrument.chambers import chambers
@@ -94,8 +93,14 @@ def _constants(title: str, names: Sequence[str], steps: pl.DataFrame, *, is_open
     if not names:
         return None
     pairs = [(_exposure_head(name).name, _with_unit(name, steps[name][0])) for name in names]
-    content = pairs_table(pairs) if not is_open else element("p", "; ".join(f"{k} {v}" for k, v in pairs), class_="note")
-    return joined([element("p", f"{title}:", class_="note"), content]) if is_open else folded(title, content, is_open=False)
+    content = (
+        pairs_table(pairs) if not is_open else element("p", "; ".join(f"{k} {v}" for k, v in pairs), class_="note")
+    )
+    return (
+        joined([element("p", f"{title}:", class_="note"), content])
+        if is_open
+        else folded(title, content, is_open=False)
+    )
 
 
 def _with_unit(name: str, value: object) -> str:
@@ -126,8 +131,8 @@ def _commanded(acquisition: Row | None) -> Html | None:
     columns = _columns(acquisition)
     if not columns:
         return None
-    frame = as_logged(columns, [name for name in _command_columns() if name in logged_names()])
-    varying = [name for name in frame.columns[1:] if frame[name].n_unique() > 1]
+    values = [logged_values(column) for column in columns]
+    varying = [name for name in _command_columns() if len({row.get(name) for row in values}) > 1]
     heads = [Head("column"), Head("frames", is_number=True)]
     has_percent = any(column.percent is not None for column in columns)
     heads += [Head("full well", "%", is_number=True)] if has_percent else []
@@ -136,7 +141,7 @@ def _commanded(acquisition: Row | None) -> Html | None:
         [column.label, str(column.frames)]
         + ([written(column.percent)] if has_percent else [])
         + [written(row[name]) for name in varying]
-        for column, row in zip(columns, frame.iter_rows(named=True), strict=True)
+        for column, row in zip(columns, values, strict=True)
     ]
     total = counted(sum(column.frames for column in columns), "exposure")
     title = f"Commanded: {total} in {counted(len(columns), 'column')} of the script"

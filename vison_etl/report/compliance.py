@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from vison_etl.report.gather import Gathered
-from vison_etl.report.markup import Html, element, joined
+from vison_etl.report.markup import Child, Html, element, joined
 from vison_etl.report.page import Section
 from vison_etl.report.rounding import MISSING, counted, measured, written
 from vison_etl.report.tabulate import Head, folded, plain_table, state
@@ -68,7 +68,7 @@ def _rules(checks: pl.DataFrame) -> Html:
         Head("limits", is_number=True),
         Head("where"),
     ]
-    rows = [
+    rows: list[list[Child]] = [
         [
             written(row["rule"]),
             written(row["metric"]),
@@ -94,9 +94,14 @@ def _failing(failing: pl.DataFrame) -> Html:
         Head("where"),
         Head("value", is_number=True),
         Head("limits", is_number=True),
-        Head("beyond", "half widths", "distance beyond the nearer limit, in half widths of the allowed range", is_number=True),
+        Head(
+            "beyond",
+            "half widths",
+            "distance beyond the nearer limit, in half widths of the allowed range",
+            is_number=True,
+        ),
     ]
-    rows = [
+    rows: list[list[Child]] = [
         [
             written(row["rule"]),
             written(row["metric"]),

@@ -70,27 +70,28 @@ def placements(design: Design, blocks: Sequence[str]) -> pl.DataFrame:
         ``block, ccd, quadrant, serial, place`` (CCDID, or a remark), ``x, x2, y, y2`` in cells, ``label_x, label_y`` of the
         CCD's name. Blocks outside the design lie below slice 1 in the CCD frame, unflipped.
     """
-    rows = []
+    rows: list[tuple[str | float | None, ...]] = []
     for cell in fpa_map(design):
         for quadrant in QUADRANTS:
-            place = (cell.block, cell.ccd, quadrant, cell.ccd_serial, cell.ccdid)
-            rows.append((*place, *quadrant_box(cell, quadrant), *_label(cell.column - 1, cell.slice - 1)))
+            names = (cell.block, cell.ccd, quadrant, cell.ccd_serial, cell.ccdid)
+            rows.append((*names, *quadrant_box(cell, quadrant), *_label(cell.column - 1, cell.slice - 1)))
     flying = {cell.block for cell in fpa_map(design)}
     for index, block in enumerate(block for block in blocks if block not in flying):
         x0, y0 = 3 * (index % 2), -1 - STRIP_GAP - index // 2
         for number, ccd in enumerate(CCDS):
             for quadrant in QUADRANTS:
-                place = (block, ccd, quadrant, None, "not in the focal plane")
-                rows.append((*place, *_box(x0 + number, y0, *side_of(quadrant)), *_label(x0 + number, y0)))
-    names = ("block", "ccd", "quadrant", "serial", "place", "x", "x2", "y", "y2", "label_x", "label_y")
-    return pl.DataFrame(rows, schema=dict(zip(names, [pl.String] * 5 + [pl.Float64] * 6, strict=True)), orient="row")
+                spare = (block, ccd, quadrant, None, "not in the focal plane")
+                rows.append((*spare, *_box(x0 + number, y0, *side_of(quadrant)), *_label(x0 + number, y0)))
+    words = ("block", "ccd", "quadrant", "serial", "place")
+    lengths = ("x", "x2", "y", "y2", "label_x", "label_y")
+    return pl.DataFrame(rows, schema=dict.fromkeys(words, pl.String) | dict.fromkeys(lengths, pl.Float64), orient="row")
 
 
 def _label(x0: float, y0: float) -> tuple[float, float]:
     return x0 + 0.5, y0 + 1 - LABEL / 2
 
 
-def fpa_chart(values: pl.DataFrame, quantity: Quantity, design: Design) -> alt.LayerChart:
+def fpa_chart(values: pl.DataFrame, quantity: Quantity, design: Design) -> alt.TopLevelMixin:
     """Draw a value over the focal plane.
 
     Parameters
@@ -109,7 +110,8 @@ def fpa_chart(values: pl.DataFrame, quantity: Quantity, design: Design) -> alt.L
     shade = (pl.col("value") - lo) / (hi - lo)
     frame = common.compact(
         frame.with_columns(
-            is_out=(pl.col("value") < pl.col("lo")).fill_null(value=False) | (pl.col("value") > pl.col("hi")).fill_null(value=False),
+            is_out=(pl.col("value") < pl.col("lo")).fill_null(value=False)
+            | (pl.col("value") > pl.col("hi")).fill_null(value=False),
             is_dark=(shade < 0.6).fill_null(value=False),
             mid_x=(pl.col("x") + pl.col("x2")) / 2,
             mid_y=(pl.col("y") + pl.col("y2")) / 2,
@@ -156,7 +158,9 @@ def _layers(
         .mark_text(fontSize=11, dy=5)
         .encode(*centre, text=alt.Text("value:Q", format=quantity.format), color=ink),
         base.mark_text(fontSize=9, dy=-9).encode(*centre, text="quadrant:N", color=ink, opacity=alt.value(0.85)),
-        alt.Chart(names).mark_text(style="note", fontSize=10.5).encode(alt.X("label_x:Q"), alt.Y("label_y:Q"), text="name:N"),
+        alt.Chart(names)
+        .mark_text(style="note", fontSize=10.5)
+        .encode(alt.X("label_x:Q"), alt.Y("label_y:Q"), text="name:N"),
     ]
 
 
@@ -166,7 +170,14 @@ def _scale(lo: float, hi: float) -> alt.Scale:
 
 def _axis(n: int) -> alt.Axis:
     middles = [index + 0.5 for index in range(n)]
-    return alt.Axis(values=middles, labelExpr="format(datum.value + 0.5, 'd')", grid=False, ticks=False, domain=False, labelOverlap=False)
+    return alt.Axis(
+        values=middles,
+        labelExpr="format(datum.value + 0.5, 'd')",
+        grid=False,
+        ticks=False,
+        domain=False,
+        labelOverlap=False,
+    )
 
 
 def _domain(values: pl.Series) -> tuple[float, float]:

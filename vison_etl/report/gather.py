@@ -12,6 +12,7 @@ from vison_etl import tables
 from vison_etl.effects.charts import empty
 from vison_etl.report import source
 from vison_etl.report.drawing import wanted_tables
+from vison_etl.report.headlines import requirements
 from vison_etl.report.source import Snapshot
 
 Row = Mapping[str, Any]
@@ -36,7 +37,8 @@ class Gathered:
     others
         The further acquisitions of the test.
     tables
-        Every result table with rows, and the lake tables that charts and sections ask for, of this acquisition.
+        Every result table with rows, the lake tables that charts and sections ask for, of this acquisition, and
+        ``requirements`` (metric, lo, hi).
     """
 
     block: str
@@ -89,9 +91,7 @@ def _acquisition(snapshot: Snapshot, acquisitions: pl.DataFrame, run: Row | None
     return _first(adopted if adopted.height else acquisitions.sort("repeat", descending=True, nulls_last=True))
 
 
-def _tables(
-    snapshot: Snapshot, block: str, run: Row | None, acquisition: Row | None
-) -> dict[str, pl.DataFrame]:
+def _tables(snapshot: Snapshot, block: str, run: Row | None, acquisition: Row | None) -> dict[str, pl.DataFrame]:
     found: dict[str, pl.DataFrame] = {}
     if run is not None:
         for table in tables.tables_of("result"):
@@ -105,4 +105,4 @@ def _tables(
             if "acquisition" in tables.table(name).names:
                 key = str(acquisition["acquisition"])
                 found[name] = source.select(snapshot, name, block=block, test=str(acquisition["test"]), acquisition=key)
-    return {name: frame for name, frame in found.items() if frame.height}
+    return {name: frame for name, frame in found.items() if frame.height} | {"requirements": requirements()}

@@ -39,7 +39,7 @@ def channel_values(snapshot: Snapshot, quantity: Mapping[str, Any]) -> pl.DataFr
         return blank
     query = (
         f'select block, ccd, quadrant, test, "{value}" as value, "{value}_err" as value_err '  # noqa: S608
-        f"from \"{table}\" where {quantity.get('where', 'true')}"
+        f'from "{table}" where {quantity.get("where", "true")}'
     )
     frame = snapshot.connection.sql(query).pl().cast({"value": pl.Float64, "value_err": pl.Float64}).fill_nan(None)
     frame = frame.cast(dict.fromkeys((*KEYS, "test"), pl.String)).drop_nulls("value")
@@ -52,8 +52,18 @@ def channel_values(snapshot: Snapshot, quantity: Mapping[str, Any]) -> pl.DataFr
     frame = frame.unique(list(KEYS), keep="first", maintain_order=True)
     limits = _limits(snapshot, quantity.get("metric"))
     joined = frame.join(limits, on=[*KEYS, "test"], how="left") if limits is not None else frame
+    if limits is None:
+        joined = frame.with_columns(
+            lo=pl.lit(quantity.get("lo"), pl.Float64), hi=pl.lit(quantity.get("hi"), pl.Float64)
+        )
     missing = [pl.lit(None).alias(name) for name in blank.columns if name not in joined.columns]
-    return joined.with_columns(missing).select(blank.columns).cast(dict(blank.schema)).sort(*KEYS)
+    return joined.with_columns(missing).select(blank.columns).cast(blank.schema).sort(*KEYS)
+
+
+def requirements() -> pl.DataFrame:
+    """Return the requirements on results: ``metric`` (column of the result), ``lo, hi``; NULL is open."""
+    rows = [(q["value"], q.get("lo"), q.get("hi")) for q in quantities() if "lo" in q or "hi" in q]
+    return pl.DataFrame(rows, schema={"metric": pl.String, "lo": pl.Float64, "hi": pl.Float64}, orient="row")
 
 
 def _limits(snapshot: Snapshot, metric: str | None) -> pl.DataFrame | None:
@@ -86,7 +96,11 @@ def summary(values: pl.DataFrame) -> Mapping[str, Any] | None:
     is_one = limited.height == values.height and pairs.height == 1
     half = (pl.col("hi") - pl.col("lo")) / 2
     beyond = pl.max_horizontal(pl.col("lo") - pl.col("value"), pl.col("value") - pl.col("hi"))
-    distance = beyond / pl.when(half > 0).then(half).otherwise(1.0) if limited.height else (pl.col("value") - found.median()).abs()
+    distance = (
+        beyond / pl.when(half > 0).then(half).otherwise(1.0)
+        if limited.height
+        else (pl.col("value") - found.median()).abs()
+    )
     ranked = (limited if limited.height else values).with_columns(distance=distance).sort("distance", descending=True)
     quantiles = found.quantile(0.16, "linear"), found.quantile(0.84, "linear")
     return {

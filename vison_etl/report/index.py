@@ -9,6 +9,7 @@ import polars as pl
 
 from vison_etl.campaign.definitions import test_names
 from vison_etl.effects.figure import Figure
+from vison_etl.instrument.fpa import Design
 from vison_etl.report import headlines, source
 from vison_etl.report.fpa import Quantity, fpa_chart
 from vison_etl.report.gather import current_flagged_runs
@@ -18,7 +19,7 @@ from vison_etl.report.rounding import MISSING, counted, measured, unit_text, wri
 from vison_etl.report.source import Snapshot
 from vison_etl.report.tabulate import Head, plain_table, state
 
-DESIGN = "final"
+DESIGN: Design = "final"
 Link = Callable[[str, str], str | None]
 """(block, test) -> relative address of its page, None if there is none."""
 
@@ -50,7 +51,9 @@ def make_index(snapshot: Snapshot, link: Link, footer: str) -> Page:
     """Return the overview of a snapshot."""
     states = tests_and_blocks(snapshot)
     values = {str(q["key"]): headlines.channel_values(snapshot, q) for q in headlines.quantities()}
-    figures = tuple(_map(q, values[str(q["key"])]) for q in headlines.quantities() if q.get("map") and values[str(q["key"])].height)
+    figures = tuple(
+        _map(q, values[str(q["key"])]) for q in headlines.quantities() if q.get("map") and values[str(q["key"])].height
+    )
     plane = element("p", _PLANE, class_="note") if figures else element("p", "There are no values yet.")
     sections = (
         Section("tests", "Tests and blocks", joined([_cards(states), _matrix(states, link)])),
@@ -92,7 +95,9 @@ def _matrix(states: pl.DataFrame, link: Link) -> Html:
     cells = {(row["block"], row["test"]): row for row in states.iter_rows(named=True)}
     head = element("tr", element("th", "test", scope="col"), *(element("th", block, scope="col") for block in blocks))
     rows = (
-        element("tr", element("th", test, scope="row"), *(_state_cell(cells.get((block, test)), link) for block in blocks))
+        element(
+            "tr", element("th", test, scope="row"), *(_state_cell(cells.get((block, test)), link) for block in blocks)
+        )
         for test in tests
     )
     table = element("table", element("thead", head), element("tbody", joined(rows)), class_="matrix")
@@ -201,9 +206,21 @@ def _reject_tables(rejects: pl.DataFrame) -> Iterator[Html]:
         .agg(n=pl.len(), path=pl.col("path").first(), detail=pl.col("detail").first())
         .sort("block", "day", "kind", "reason", nulls_last=True)
     )
-    heads = [Head("block"), Head("day"), Head("kind"), Head("reason"), Head("n", is_number=True), Head("first of them"), Head("detail")]
+    heads = [
+        Head("block"),
+        Head("day"),
+        Head("kind"),
+        Head("reason"),
+        Head("n", is_number=True),
+        Head("first of them"),
+        Head("detail"),
+    ]
     rows: list[list[Child]] = [
-        [*(written(row[name]) for name in ("block", "day", "kind", "reason", "n")), element("code", written(row["path"])), written(row["detail"])]
+        [
+            *(written(row[name]) for name in ("block", "day", "kind", "reason", "n")),
+            element("code", written(row["path"])),
+            written(row["detail"]),
+        ]
         for row in grouped.head(100).iter_rows(named=True)
     ]
     yield plain_table(heads, rows, f"{counted(rejects.height, 'file or row', 'files and rows')} refused, by reason.")

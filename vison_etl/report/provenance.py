@@ -40,7 +40,7 @@ def _others(data: Gathered) -> Html | None:
     if data.others.is_empty():
         return None
     heads = [Head("other acquisition"), Head("status"), Head("found"), Head("expected"), Head("first exposure")]
-    rows = [
+    rows: list[list[Child]] = [
         [
             written(row["acquisition"]),
             state(row["status"]),
@@ -95,7 +95,12 @@ def _run(data: Gathered) -> Iterator[Html]:
     products = data.table("products")
     if products.height:
         made: list[list[Child]] = [
-            [written(row["kind"]), written(row["ccd"]), element("code", written(row["path"])), element("code", written(row["digest"]))]
+            [
+                written(row["kind"]),
+                written(row["ccd"]),
+                element("code", written(row["path"])),
+                element("code", written(row["digest"])),
+            ]
             for row in products.iter_rows(named=True)
         ]
         table = plain_table([Head("product"), Head("CCD"), Head("file, relative to the lake"), Head("digest")], made)

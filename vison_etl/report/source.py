@@ -75,4 +75,4 @@ def query(source: Snapshot, name: str, condition: str, params: list[Any]) -> pl.
 def typed(frame: pl.DataFrame, blank: pl.DataFrame) -> pl.DataFrame:
     """Cast a frame to the columns of ``blank``: missing ones are NULL, further ones are left out, NaN becomes NULL."""
     absent = [pl.lit(None).alias(name) for name in blank.columns if name not in frame.columns]
-    return frame.with_columns(absent).select(blank.columns).cast(dict(blank.schema)).fill_nan(None)
+    return frame.with_columns(absent).select(blank.columns).cast(blank.schema).fill_nan(None)

@@ -70,7 +70,8 @@ def _table(frame: pl.DataFrame) -> Child:
     errors = {name for name in frame.columns if name.endswith("_err") and name.removesuffix("_err") in frame.columns}
     shown = [name for name in frame.columns if name not in errors]
     heads = [
-        Head(label_of(name, unit_of(name)), unit_text(unit_of(name)), name, frame.schema[name].is_numeric()) for name in shown
+        Head(label_of(name, unit_of(name)), unit_text(unit_of(name)), name, frame.schema[name].is_numeric())
+        for name in shown
     ]
     rows = [[_value(name, row) for name in shown] for row in frame.head(MAX_TABLE_ROWS).iter_rows(named=True)]
     return plain_table(heads, rows)
@@ -110,7 +111,9 @@ def _map(frame: pl.DataFrame, name: str) -> Figure:
         hi=nothing,
     )
     quantity = Quantity(name, label_of(name, unit_of(name)), unit_text(unit_of(name)), ".4~g")
-    return Figure(f"map_{name}", quantity.title.capitalize(), "Over the focal plane.", fpa_chart(values, quantity, DESIGN))
+    return Figure(
+        f"map_{name}", quantity.title.capitalize(), "Over the focal plane.", fpa_chart(values, quantity, DESIGN)
+    )
 
 
 def _points(frame: pl.DataFrame, name: str) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,7 +31,7 @@ class Head:
     is_number: bool = False
 
 
-def plain_table(heads: Sequence[Head], rows: Sequence[Sequence[Child]], caption: str | None = None) -> Html:
+def plain_table(heads: Sequence[Head], rows: Iterable[Sequence[Child]], caption: str | None = None) -> Html:
     """Write a table from cells that are ready."""
     head = element("tr", *(_head(h) for h in heads))
     body = (element("tr", *(_cell(h, cell) for h, cell in zip(heads, row, strict=True))) for row in rows)
@@ -68,15 +68,21 @@ def result_table(frame: pl.DataFrame, name: str) -> Html:
     kept = [
         column
         for column in table.columns
-        if column.name not in _RUN_COLUMNS and column.name in frame.columns and frame[column.name].null_count() < frame.height
+        if column.name not in _RUN_COLUMNS
+        and column.name in frame.columns
+        and frame[column.name].null_count() < frame.height
     ]
     errors = {c.name for c in kept if c.name.endswith("_err") and c.name.removesuffix("_err") in by_name}
     shown = [c for c in kept if c.name not in errors]
-    constant = [c for c in shown if frame.height > 2 and f"{c.name}_err" not in errors and frame[c.name].n_unique() == 1]
+    constant = [
+        c for c in shown if frame.height > 2 and f"{c.name}_err" not in errors and frame[c.name].n_unique() == 1
+    ]
     shown = [c for c in shown if c not in constant]
     heads = [_result_head(c) for c in shown]
     rows = [[_result_cell(c, row) for c in shown] for row in _ordered(frame).head(MAX_ROWS).iter_rows(named=True)]
-    said = "; ".join(f"{label_of(c.name, c.unit)} {written(frame[c.name][0])} {unit_text(c.unit)}".strip() for c in constant)
+    said = "; ".join(
+        f"{label_of(c.name, c.unit)} {written(frame[c.name][0])} {unit_text(c.unit)}".strip() for c in constant
+    )
     html = joined([element("p", f"In all rows: {said}.", class_="note") if said else None, plain_table(heads, rows)])
     if frame.height > MAX_ROWS:
         left = f"The first {MAX_ROWS} of {frame.height} rows. All of them: vison-etl sql 'from {name} where run_id = …'"

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterator
 
 import polars as pl
 
+from vison_etl.campaign.limits import flag_table
 from vison_etl.report.gather import Gathered
-from vison_etl.report.markup import Html, element, joined
+from vison_etl.report.markup import Child, Html, element, joined
 from vison_etl.report.page import Section
 from vison_etl.report.rounding import MISSING, counted, measured, unit_text, written
 from vison_etl.report.tabulate import Head, plain_table, state
 
 _GRAVITY = {"ok": "good", "flagged": "warn", "failed": "bad"}
-
-
-@cache
-def flag_meanings() -> Mapping[str, str]:
-    """Return the meaning of each flag by name."""
-    return tomllib.loads((files("vison_etl.report") / "flags.toml").read_text(encoding="utf-8"))
 
 
 def status_of(data: Gathered) -> str:
@@ -65,11 +57,11 @@ def _headlines(data: Gathered) -> Iterator[Html]:
     """Yield the medians over the channels of what the test is made for."""
     gain = data.table("gain").filter(pl.col("is_adopted"))
     noise = data.table("readout_noise")
-    noise = noise.filter(pl.col("region") == ("img" if "img" in noise["region"].to_list() else "ove"))
+    noise = noise.filter(pl.col("region") == "ove")
     light = data.table("light_source")
     for frame, column, unit, words in (
         (gain, "gain_e_per_adu", "e/ADU", "median gain"),
-        (noise, "ron_adu", "ADU", "median read noise"),
+        (noise, "ron_adu", "ADU", "median read noise (overscan)"),
         (light, "saturation_s", "s", "median saturation time"),
     ):
         values = frame[column].drop_nulls()
@@ -100,9 +92,9 @@ def _flags(data: Gathered) -> Html:
     flags = data.table("flags")
     if flags.is_empty():
         return element("p", "No flags raised.", class_="note") if data.run is not None else Html("")
-    meanings = flag_meanings()
+    meanings = {name: flag.meaning for name, flag in flag_table().items()}
     heads = [Head("flag"), Head("meaning"), Head("n", is_number=True), Head("worst or first")]
-    rows = [
+    rows: list[list[Child]] = [
         [
             element("b", written(row["flag"])),
             meanings.get(str(row["flag"]), MISSING),

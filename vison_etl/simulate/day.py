@@ -18,8 +18,8 @@ from vison_etl.instrument.geometry import Geometry, geometry_of
 from vison_etl.simulate.bench import Bench, write_exposures
 from vison_etl.simulate.exposure import CCDS, Exposure
 from vison_etl.simulate.faults import Fault, as_faults, damage_log, damage_row
+from vison_etl.simulate.plan import DayPlan, known_block, plan_day
 from vison_etl.simulate.plan import exposures as planned_exposures
-from vison_etl.simulate.plan import known_block, plan_day
 from vison_etl.simulate.quadrant import Options
 from vison_etl.simulate.settings import SimulationError, settings
 from vison_etl.simulate.truth import EXPOSURES, TRUTH_FOLDER, merge_truth, read_truth, truth_tables
@@ -117,6 +117,39 @@ def _new_folder(folder: Path) -> Path:
     return partial
 
 
+def _write_day(
+    out: Path,
+    plan: DayPlan,
+    geometry: Geometry,
+    options: Options,
+    faults: Iterable[Fault | Mapping[str, Any]],
+    jobs: int,
+    progress: Callable[[int], object] | None,
+) -> SimulatedDay:
+    exposures = planned_exposures(plan)
+    broken = as_faults(faults, [exposure.obsid for exposure in exposures])
+    folder = out / day_folder_name(plan.start)
+    partial = _new_folder(folder)
+    bench = Bench(partial, plan.block, plan.seed, geometry, options, broken)
+    for done in _write_all(bench, exposures, jobs):
+        if progress is not None:
+            progress(done)
+    _write_day_log(partial, plan.start, exposures, broken)
+    merge_truth(out, truth_tables(bench, exposures))
+    partial.rename(folder)
+    return SimulatedDay(
+        folder=folder,
+        truth=out / TRUTH_FOLDER,
+        block=plan.block,
+        chamber=plan.chamber,
+        obsid_first=exposures[0].obsid,
+        obsid_last=exposures[-1].obsid,
+        acquisitions=tuple(dict.fromkeys(exposure.acquisition for exposure in exposures)),
+        n_exposures=len(exposures),
+        n_frames=len(exposures) * len(CCDS),
+    )
+
+
 def simulate_day(
     out: str | Path,
     block: str,
@@ -180,26 +213,4 @@ def simulate_day(
         chamber=chamber,
         seed=seed,
     )
-    geometry = geometry_of_size(size)
-    exposures = planned_exposures(plan)
-    broken = as_faults(faults, [exposure.obsid for exposure in exposures])
-    folder = out / day_folder_name(plan.start)
-    partial = _new_folder(folder)
-    bench = Bench(partial, block, seed, geometry, options or Options(), broken)
-    for done in _write_all(bench, exposures, jobs):
-        if progress is not None:
-            progress(done)
-    _write_day_log(partial, plan.start, exposures, broken)
-    merge_truth(out, truth_tables(bench, exposures))
-    partial.rename(folder)
-    return SimulatedDay(
-        folder=folder,
-        truth=out / TRUTH_FOLDER,
-        block=block,
-        chamber=plan.chamber,
-        obsid_first=exposures[0].obsid,
-        obsid_last=exposures[-1].obsid,
-        acquisitions=tuple(dict.fromkeys(exposure.acquisition for exposure in exposures)),
-        n_exposures=len(exposures),
-        n_frames=len(exposures) * len(CCDS),
-    )
+    return _write_day(out, plan, geometry_of_size(size), options or Options(), faults, jobs, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from vison_etl.simulate.settings import SimulationError, settings, uniform
 from vison_etl.simulate.streams import CCD_INDEX, Float32, Purpose, generator, normals, stream
 
 FULL_SCALE_ADU = 65536.0
+_CHANNELS_KEPT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def illumination_map(light: Illumination, geometry: Geometry, quadrant: str) -> 
     return (1.0 + across[None, :] + along[:, None]).astype(np.float32)
 
 
-@cache
+@lru_cache(_CHANNELS_KEPT)
 def pixel_response(channel: Channel, geometry: Geometry) -> Float32:
     """Return the fixed response of the image pixels, canonical, shape (H, W): Gaussian of rms PRNU about 1, white."""
     key = (*channel.key, geometry.image_columns, geometry.image_rows)
@@ -81,7 +82,7 @@ def quadrant_rate_adu_per_s(channel: Channel, chamber_name: str, label: str, geo
     return saturation_rate_adu_per_s(chamber_name, label) * channel.response * mean
 
 
-@cache
+@lru_cache(_CHANNELS_KEPT)
 def rate_map_e_per_s(channel: Channel, chamber_name: str, label: str, geometry: Geometry) -> Float32:
     """Return the electrons per second of open shutter in each image pixel, source of level 1, canonical, shape (H, W)."""
     light = illumination_map(illumination(channel.seed, channel.block, channel.ccd, label), geometry, channel.quadrant)

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from vison_etl.campaign.columns import Column
+from vison_etl.campaign.commands import DEFAULT
 from vison_etl.campaign.definitions import UnknownTest, definition
 from vison_etl.campaign.logged import logged_values
 from vison_etl.campaign.strict import RuleError
-from vison_etl.campaign.commands import DEFAULT
 from vison_etl.campaign.structures import structure
 from vison_etl.elvis.logcells import LogValue
 from vison_etl.instrument import blocks

@@ -8,14 +8,12 @@ import polars as pl
 from vison_etl.effects import charts as common
 from vison_etl.effects.charts import Tables
 from vison_etl.effects.figure import Figure
-from vison_etl.instrument.chambers import chamber
+from vison_etl.instrument.chambers import chamber, chambers
 from vison_etl.tables import CCDS, QUADRANTS
 
 TITLE = "Light source"
 TABLES = ("light_source", "quadrant_stats", "exposures", "compliance")
 _PAIR = ["obsid", "ccd", "quadrant"]
-_TOLERANCE_PCT = 10.0
-"""Half width of the band drawn about the chamber's saturation time."""
 
 
 def charts(tables: Tables) -> list[Figure]:
@@ -79,32 +77,34 @@ def _fluence(tables: Tables) -> Figure | None:
     )
     if rows.is_empty():
         return None
-    rows = common.with_bar(rows.sort("light_nm", *keys), "residual_pct")
-    quadrants = common.present(rows, "quadrant", QUADRANTS)
-    base = alt.Chart(common.compact(rows)).encode(color=common.colour("quadrant", quadrants, "quadrant"))
-    tooltip = ["ccd", "quadrant", "light_nm", "exptime_s", "signal_adu", "residual_pct", "residual_pct_err", "frames"]
-    x = alt.X("exptime_s:Q", title="commanded exposure time (s)")
-    above = x.copy()
-    above.axis = alt.Axis(labels=False, ticks=False, title=None)
-    lines = base.mark_line(strokeWidth=1.2, opacity=0.8).encode(
-        above, alt.Y("model_adu:Q", title="signal (ADU)", axis=alt.Axis(format="~s")), detail="light_nm:N"
+    data = common.compact(common.with_bar(rows.sort("light_nm", *keys), "residual_pct"))
+    quadrants = common.present(data, "quadrant", QUADRANTS)
+    base = alt.Chart(data).encode(color=common.colour("quadrant", quadrants, "quadrant"))
+    tips = common.tips(
+        "ccd", "quadrant", "light_nm", "exptime_s", "signal_adu", "residual_pct", "residual_pct_err", "frames"
     )
-    points = base.mark_point().encode(above, alt.Y("signal_adu:Q"), tooltip=tooltip)
-    column = alt.Column("ccd:N", title=None, sort=list(CCDS))
-    curve = (lines + points).properties(width=310, height=190).facet(column=column, bounds="flush", spacing=16)
-    bars = common.bars(base).encode(x)
-    residual = base.mark_point(size=22).encode(x, alt.Y("residual_pct:Q", title="residual (%)"), tooltip=tooltip)
-    zero = alt.Chart().mark_rule(style="zero").encode(y=alt.datum(0.0))
-    unlabelled = alt.Column("ccd:N", title=None, sort=list(CCDS), header=alt.Header(labels=False, labelPadding=0))
-    below = alt.layer(zero, bars, residual, data=common.compact(rows)).properties(width=310, height=110)
+    above = alt.X("exptime_s:Q", axis=alt.Axis(labels=False, ticks=False, title=None))
+    below = alt.X("exptime_s:Q", title="commanded exposure time (s)")
+    signal = alt.Y("signal_adu:Q", title="signal (ADU)", axis=alt.Axis(format="~s"))
+    line = base.mark_line(strokeWidth=1.2, opacity=0.8).encode(above, alt.Y("model_adu:Q"), detail="light_nm:N")
+    points = base.mark_point().encode(above, signal, tooltip=tips)
+    residual = base.mark_point(size=22).encode(below, alt.Y("residual_pct:Q", title="residual (%)"), tooltip=tips)
+    zero = common.zero_line(alt.Chart(data), "ccd")
+    curves = alt.layer(points, line).properties(width=310, height=190)
+    residuals = alt.layer(zero, common.bars(base).encode(below), residual).properties(width=310, height=110)
     return Figure(
         "fluence_exptime",
         "Signal against exposure time",
         "Mean of the image region less prescan, averaged over the frames of one exposure time, and the fitted line "
         "rate x (time + shutter offset). Below: (measured - line) in per cent of the line. Bars: one sigma, the larger "
         "of the random error and the scatter between frames.",
-        alt.vconcat(curve, below.facet(column=unlabelled, bounds="flush", spacing=16), spacing=6),
+        alt.vconcat(_by_ccd(curves, has_header=True), _by_ccd(residuals, has_header=False), spacing=6),
     )
+
+
+def _by_ccd(chart: common.Layered, *, has_header: bool) -> alt.FacetChart:
+    column = alt.Column("ccd:N", title=None, sort=list(CCDS), header=alt.Header() if has_header else None)
+    return chart.facet(column=column, bounds="flush", spacing=16)
 
 
 def _saturation(tables: Tables) -> Figure | None:
@@ -121,15 +121,16 @@ def _saturation(tables: Tables) -> Figure | None:
     )
     points = base.mark_point(size=50).encode(
         alt.Y("saturation_s:Q", title="saturation time (s)", scale=common.free()),
-        tooltip=["channel", "wavelength_nm", "saturation_s", "saturation_s_err"],
+        tooltip=common.tips("channel", "wavelength_nm", "saturation_s", "saturation_s_err"),
     )
-    profile = [common.band(expected, _TOLERANCE_PCT), *common.limit_lines([(expected, "chamber profile")])] if expected else []
-    chart = alt.layer(*profile, common.bars(base), points).properties(width=980, height=210)
+    profile = [common.reference_line(expected, "chamber profile")] if expected else []
+    limits = common.limit_lines(common.limits_of(tables, "saturation_s"))
+    chart = alt.layer(*profile, common.bars(base), points, *limits).properties(width=980, height=210)
     return Figure(
         "saturation_time",
         "Saturation time per channel",
-        "Exposure time that fills 65536 ADU. Bars: one sigma. Dashed red: the saturation time of the chamber's profile, from "
-        f"which the exposure times were commanded; grey: {_TOLERANCE_PCT:.0f} % about it.",
+        "Exposure time that fills 65536 ADU. Bars: one sigma. Dotted: the saturation time of the chamber's profile, from which "
+        "the exposure times were commanded. Dashed red: limits of the check.",
         chart,
     )
 
@@ -140,4 +141,4 @@ def _expected_s(exposures: pl.DataFrame) -> float | None:
     if lights.height != 1:
         return None
     name, label = lights.row(0)
-    return chamber(name).flat_s.get(label)
+    return chamber(name).flat_s.get(label) if name in chambers() else None

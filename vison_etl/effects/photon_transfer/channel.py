@@ -94,7 +94,7 @@ def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
     measured = np.isfinite(tiles.variance_adu2) & np.isfinite(tiles.mean_adu) & (tiles.variance_adu2 > 0.0)
     measured &= tiles.n >= rules.min_pixel_fraction * tiles.area_px
     mismatched, sparse = _bad_pairs(tiles, measured, saturated, rules)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         points = Points(tiles.mean_adu, tiles.variance_adu2, tiles.variance_adu2_err / tiles.variance_adu2)
     good = measured & ~saturated & ~mismatched & ~sparse
     turnoff = find_turnoff(_turnoff_data(tiles, points, good, saturated), rules.turnoff, rules.outlier_sigma)

@@ -41,7 +41,7 @@ def charts(tables: Tables) -> list[Figure]:
 
 _CAPTIONS = {
     "gain_e_per_adu": "Gain of every model fitted; the adopted one is filled. Models that agree within their bars support "
-    "each other; the quadratic one is biased where charge repels charge strongly. Dashed red: limits of the check.",
+    "each other; the quadratic one is biased where charge repels charge strongly. Dashed red: the requirement.",
     "noise_e": "Square root of the intercept of the curve times gain, ADC quantisation removed; to be compared with the "
     "read noise from bias frames.",
     "a00_per_e": "Fractional change of the collecting area of a pixel per electron that it holds; negative, because a full "
@@ -76,7 +76,7 @@ def _by_channel(
         shape=shapes,
         stroke=common.outline("quadrant"),
         fillOpacity=common.hollow_unless("datum.is_adopted"),
-        tooltip=["channel", "model", "is_adopted", value, error, "chi2", "dof", "status"],
+        tooltip=common.tips("channel", "model", "is_adopted", value, error, "chi2", "dof", "status"),
     )
     chart = alt.layer(common.bars(base), points, *common.limit_lines(limits)).properties(width=980, height=230)
     return Figure(f"{key}_by_channel", title, f"{_CAPTIONS[value]} Bars: one sigma.", chart)
@@ -109,7 +109,7 @@ def _turnoff(tables: Tables) -> Figure | None:
     points = base.mark_point(size=55).encode(
         alt.Y("shown_adu:Q", title="turn-off (ADU)", scale=common.free(), axis=alt.Axis(format="~s")),
         shape=shape,
-        tooltip=["channel", "found", "turnoff_adu", "turnoff_e", "bar_lo", "bar_hi"],
+        tooltip=common.tips("channel", "found", "turnoff_adu", "turnoff_e", "bar_lo", "bar_hi"),
     )
     return Figure(
         "turnoff",

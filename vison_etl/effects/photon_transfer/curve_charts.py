@@ -40,12 +40,13 @@ def model_variance_adu2(mean_adu: pl.Expr) -> pl.Expr:
     """Return the variance that the adopted model predicts, ADU^2.
 
     ``exponential`` and ``covariance`` (its lag zero, to first order the same curve):
-    V = (exp(2 a g mu) - 1) / (2 g^2 a) + n^2/g^2 + 1/12; ``quadratic``: V = mu/g + a mu^2 + n^2/g^2 + 1/12, with the
-    columns ``gain_e_per_adu`` g, ``a00_per_e`` a (NULL is 0), ``noise_e`` n (NULL is 0), ``model``. NULL without a gain.
+    V = (exp(2 a g mu) - 1) / (2 g^2 a) + n; ``quadratic``: V = mu/g + a mu^2 + n, with the columns ``gain_e_per_adu`` g,
+    ``a00_per_e`` a (NULL is 0), ``n00_adu2`` n (NULL: from ``noise_e`` and the ADC quantisation), ``model``. NULL without a
+    gain.
     """
     g = pl.col("gain_e_per_adu")
     a = pl.col("a00_per_e").fill_null(0.0)
-    floor = (pl.col("noise_e").fill_null(0.0) / g) ** 2 + QUANTISATION_ADU2
+    floor = pl.coalesce("n00_adu2", (pl.col("noise_e").fill_null(0.0) / g) ** 2 + QUANTISATION_ADU2)
     u = 2 * a * g * mean_adu
     bend = pl.when(u.abs() > 1e-9).then((u.exp() - 1) / u).otherwise(1.0 + u / 2)
     curve = pl.when(pl.col("model") == "quadratic").then(mean_adu / g + a * mean_adu**2).otherwise(mean_adu / g * bend)
@@ -58,7 +59,7 @@ def _points(points: pl.DataFrame, models: pl.DataFrame, tiles: pl.DataFrame) -> 
     A pair is the mean over tiles of different signal: the curvature of the model times half the variance of the signal
     between the tiles is added to the prediction at the mean.
     """
-    parameters = models.select(*CHANNEL, "model", "gain_e_per_adu", "a00_per_e", "noise_e")
+    parameters = models.select(*CHANNEL, "model", "gain_e_per_adu", "a00_per_e", "noise_e", "n00_adu2")
     pair = [*CHANNEL, "obsid_1", "obsid_2"]
     spread = (
         tiles.group_by(pair).agg(spread_adu2=pl.col("mean_adu").cast(pl.Float64).var())
@@ -87,8 +88,9 @@ def _line(models: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
 
 def _figure(points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> Figure:
     rows: list[alt.FacetChart] = []
-    x = _axis("mean_adu", scale)
-    for index, ccd in enumerate(common.present(points, "ccd", CCDS)):
+    ccds = common.present(points, "ccd", CCDS)
+    for index, ccd in enumerate(ccds):
+        x = _axis(scale, "mean (ADU)" if ccd == ccds[-1] else None)
         is_mine = pl.col("ccd") == ccd
         mine = points.filter(is_mine)
         curves = _curves(ccd, mine, line.filter(is_mine), models.filter(is_mine), scale)
@@ -108,8 +110,8 @@ def _figure(points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scal
     )
 
 
-def _axis(field: str, scale: str) -> alt.X:
-    return alt.X(f"{field}:Q", title="mean (ADU)", scale=_scale(scale), axis=_ticks(scale))
+def _axis(scale: str, title: str | None) -> alt.X:
+    return alt.X("mean_adu:Q", title=title, scale=_scale(scale), axis=_ticks(scale))
 
 
 def _scale(scale: str) -> alt.Scale:
@@ -118,10 +120,10 @@ def _scale(scale: str) -> alt.Scale:
 
 def _ticks(scale: str, *, labels: bool = True) -> alt.Axis:
     values = {"values": [100, 300, 1000, 3000, 10000, 30000]} if scale == "log" else {"tickCount": 4}
-    return alt.Axis(format="~s", labels=labels, ticks=labels, labelBound=True, **values)  # type: ignore[arg-type]
+    return alt.Axis(format="~s", labels=labels, ticks=labels, labelBound=True, **values)
 
 
-def _curves(ccd: str, points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> alt.LayerChart:
+def _curves(ccd: str, points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> common.Layered:
     """Draw points, model and turn-off of one CCD; all three share one table, told apart by ``layer``."""
     keep = ["quadrant", "obsid_1", "obsid_2", "mean_adu", "variance_adu2", "residual_sigma", "use", "reject_reason"]
     table = pl.concat(
@@ -144,33 +146,34 @@ def _curves(ccd: str, points: pl.DataFrame, line: pl.DataFrame, models: pl.DataF
             color=common.colour("quadrant"),
             stroke=common.outline("quadrant"),
             fillOpacity=common.hollow_unless(_IS_USED),
-            tooltip=["obsid_1", "obsid_2", "mean_adu", "variance_adu2", "residual_sigma", "use", "reject_reason"],
+            tooltip=common.tips(
+                "obsid_1", "obsid_2", "mean_adu", "variance_adu2", "residual_sigma", "use", "reject_reason"
+            ),
         )
     )
     model = base.transform_filter("datum.layer == 'model'").mark_line(style="model").encode(at, alt.Y("model_adu2:Q"))
     turnoff = base.transform_filter("datum.layer == 'turnoff'").mark_rule(style="mark")
-    return alt.layer(turnoff.encode(alt.X("turnoff_adu:Q"), tooltip=["turnoff_adu:Q"]), model, marks)
+    return alt.layer(turnoff.encode(alt.X("turnoff_adu:Q"), tooltip=common.tips("turnoff_adu:Q")), model, marks)
 
 
-def _residuals(points: pl.DataFrame, x: alt.X) -> alt.LayerChart:
+def _residuals(points: pl.DataFrame, x: alt.X) -> common.Layered:
     limit = RESIDUAL_LIMIT_SIGMA
     shown = pl.col("residual_sigma").clip(-limit, limit)
     rows = points.select("quadrant", "obsid_1", "obsid_2", "mean_adu", "residual_sigma", "use", shown=shown)
     base = alt.Chart(common.compact(rows))
     marks = base.mark_point(size=20).encode(
         x,
-        alt.Y("shown:Q", title="residual (σ)", scale=alt.Scale(domain=[-limit, limit]), axis=alt.Axis(values=[-5, 0, 5])),
+        alt.Y("shown:Q", title="res. (σ)", scale=alt.Scale(domain=[-limit, limit]), axis=alt.Axis(values=[-5, 0, 5])),
         color=common.colour("quadrant"),
         stroke=common.outline("quadrant"),
         fillOpacity=common.hollow_unless(_IS_USED),
-        tooltip=["obsid_1", "obsid_2", "mean_adu", "residual_sigma", "use"],
+        tooltip=common.tips("obsid_1", "obsid_2", "mean_adu", "residual_sigma", "use"),
     )
-    zero = base.mark_rule(style="zero").encode(y=alt.datum(0.0))
-    return alt.layer(zero, marks)
+    return alt.layer(common.zero_line(base, "quadrant"), marks)
 
 
-def _across(chart: alt.LayerChart, points: pl.DataFrame, *, height: int, has_header: bool) -> alt.FacetChart:
+def _across(chart: common.Layered, points: pl.DataFrame, *, height: int, has_header: bool) -> alt.FacetChart:
     quadrants = common.present(points, "quadrant", QUADRANTS)
-    header = alt.Header(labels=has_header, labelPadding=2)
+    header = alt.Header(labelPadding=2) if has_header else None
     column = alt.Column("quadrant:N", title=None, sort=quadrants, header=header)
     return chart.properties(width=common.PANEL_WIDTH, height=height).facet(column=column, spacing=14, bounds="flush")

@@ -14,7 +14,16 @@ from vison_etl.effects.readout_noise import profile_charts
 from vison_etl.tables import CCDS, QUADRANTS, REGIONS
 
 TITLE = "Offsets and read noise"
-TABLES = ("readout_noise", "offsets", "noise_pairs", "quadrant_stats", "exposures", "profiles", "previews", "compliance")
+TABLES = (
+    "readout_noise",
+    "offsets",
+    "noise_pairs",
+    "quadrant_stats",
+    "exposures",
+    "profiles",
+    "previews",
+    "compliance",
+)
 QUANTISATION_ADU2 = 1.0 / 12.0
 """Variance that rounding to whole ADU adds to one frame."""
 
@@ -50,7 +59,7 @@ def _noise_by_channel(tables: Tables) -> Figure | None:
     )
     points = base.mark_point(size=45).encode(
         alt.Y("ron_adu:Q", title="read noise (ADU)", scale=common.free()),
-        tooltip=["channel", "region", "ron_adu", "ron_adu_err", "ron_e", "n_pairs"],
+        tooltip=common.tips("channel", "region", "ron_adu", "ron_adu_err", "ron_e", "n_pairs"),
     )
     limits = common.limits_of(tables, "ron_adu")
     chart = alt.layer(common.bars(base), points, *common.limit_lines(limits)).properties(width=980, height=260)
@@ -87,7 +96,7 @@ def _noise_parts(tables: Tables) -> Figure | None:
     )
     points = base.mark_point().encode(
         alt.Y("noise_adu:Q", title="noise (ADU)", scale=common.free()),
-        tooltip=["channel", "region", "part", "noise_adu", "error_adu"],
+        tooltip=common.tips("channel", "region", "part", "noise_adu", "error_adu"),
     )
     panels = (common.bars(base) + points).properties(width=300, height=190)
     chart = panels.facet(column=alt.Column("part:N", title=None, sort=list(parts.values()))).resolve_scale(
@@ -121,7 +130,9 @@ def _noise_by_pair(tables: Tables) -> Figure | None:
         color=common.colour("quadrant", quadrants, "quadrant"),
     )
     y = alt.Y("noise_adu:Q", title="noise (ADU)", scale=common.free())
-    points = base.mark_point().encode(y, tooltip=["ccd", "quadrant", "obsid_1", "obsid_2", "noise_adu", "noise_adu_err"])
+    points = base.mark_point().encode(
+        y, tooltip=common.tips("ccd", "quadrant", "obsid_1", "obsid_2", "noise_adu", "noise_adu_err")
+    )
     lines = base.mark_line(strokeWidth=1, opacity=0.6).encode(y)
     panels = (lines + common.bars(base) + points).properties(width=1000 // max(len(regions), 1) - 25, height=120)
     chart = panels.facet(
@@ -149,14 +160,16 @@ def _offset_trend(tables: Tables) -> Figure | None:
         drift_adu=pl.col("mean_adu") - pl.col("mean_adu").mean().over(*by),
     )
     level = pl.col("level_adu").round(1).cast(pl.String)
-    rows = rows.with_columns(panel=pl.format("{} {}: {} ADU", "ccd", "quadrant", level)).sort("ccd", "quadrant", "obsid")
+    rows = rows.with_columns(panel=pl.format("{} {}: {} ADU", "ccd", "quadrant", level)).sort(
+        "ccd", "quadrant", "obsid"
+    )
     regions = common.present(rows, "region", REGIONS)
     panels = rows["panel"].unique(maintain_order=True).to_list()
     columns = ["panel", "region", "obsid", "started_at", "mean_adu", "mean_adu_err", "drift_adu"]
     base = alt.Chart(common.compact(_thinned(rows.select(columns), "obsid"))).encode(
         common.along(rows), alt.Y("drift_adu:Q", title="drift (ADU)"), color=common.colour("region", regions, "region")
     )
-    points = base.mark_point(size=14).encode(tooltip=["region", "obsid", "mean_adu", "mean_adu_err"])
+    points = base.mark_point(size=14).encode(tooltip=common.tips("region", "obsid", "mean_adu", "mean_adu_err"))
     panel = (base.mark_line(strokeWidth=1, opacity=0.7) + points).properties(width=common.PANEL_WIDTH, height=115)
     chart = panel.facet(facet=alt.Facet("panel:N", title=None, sort=panels), columns=len(QUADRANTS))
     return Figure(
@@ -187,7 +200,7 @@ def _offset_gradient(tables: Tables) -> Figure | None:
             alt.Y("gradient_adu:Q", title="offset less prescan (ADU)", scale=common.free()),
             xOffset=alt.XOffset("region:N", sort=regions),
             color=common.colour("region", regions, "region"),
-            tooltip=["channel", "region", "offset_adu", "pre_adu", "gradient_adu"],
+            tooltip=common.tips("channel", "region", "offset_adu", "pre_adu", "gradient_adu"),
         )
     )
     limits = common.limits_of(tables, "offset_gradient_adu")

@@ -112,7 +112,8 @@ def components(s: Squares) -> Components:
         w = np.array(weights)
         return Estimate(float(w @ mean_squares) / 2.0, float(np.sqrt(w**2 @ variances)) / 2.0)
 
-    mean_variance = max(mean_squares[0], mean_squares[1:].sum() - mean_squares[0]) / s.n
+    # V_w + k_r V_r + k_c V_c over n, unbiased; the floor only keeps a freak of two or three rows positive
+    mean_variance = max(mean_squares[1:].sum() - mean_squares[0], 0.1 * mean_squares[0]) / s.n
     return Components(
         mean_difference=Estimate(s.total / s.n, float(np.sqrt(mean_variance))),
         total=half(1.0 - 1.0 / per_row - 1.0 / per_column, 1.0 / per_row, 1.0 / per_column),

@@ -82,7 +82,7 @@ def _ends(frame: pl.DataFrame, name: str, direction: str, key: str) -> Figure:
             alt.X("position:Q", title=AXES[direction], scale=alt.Scale(zero=False, nice=False)),
             alt.Y("value_adu:Q", title="level (ADU)"),
             color=common.colour("quadrant", quadrants, "quadrant"),
-            tooltip=["ccd", "quadrant", "position", "value_adu", "value_adu_err"],
+            tooltip=common.tips("ccd", "quadrant", "position", "value_adu", "value_adu_err"),
         )
     )
     chart = (

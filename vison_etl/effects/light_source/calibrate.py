@@ -1,0 +1,176 @@
+"""From frame statistics to the tables ``light_source`` and ``stability``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters
+from vison_etl.effects.light_source.model import FULL_SCALE_ADU, fit_line, stability, usable_levels
+from vison_etl.effects.rows import result_frame
+
+_CHANNEL = ("ccd", "quadrant")
+
+
+def calibrate(inputs: CalibrationInput) -> Calibrated:
+    """Fit signal against exposure time per channel and wavelength; measure the stability where enough equal exposures exist.
+
+    The signal is the clipped mean of the image area minus that of the prescan of the same quadrant and frame. The prescan, not the overscan:
+    overscan pixels follow the image pixels of their row and hold some of their charge (deferred transfer), in proportion to the signal,
+    which would bias the rate; the constant difference between prescan and image area is the zero signal of the fit. Photon noise of a
+    mean of n pixels: sqrt(signal / (gain n)); without a gain, clipped std / sqrt(n) of the image area, an upper bound because the std
+    holds the structure of the flat too.
+
+    Parameters
+    ----------
+    inputs
+        Parameters: ``max_fluence_fraction`` and ``max_saturated_fraction`` (exposures beyond are left out: signal over 65536 ADU, saturated
+        pixels of the image region), ``zero_signal_err_adu`` (uncertainty of the zero signal without zero-second exposures),
+        ``min_stability_frames``.
+
+    Returns
+    -------
+    Calibrated
+        Flags: NO_GAIN (channels without one), NO_WAVELENGTH (exposures whose filter is unknown, left out), BADFIT (channels with
+        exposures but no line).
+    """
+    signals = _signals(inputs)
+    lit = signals.filter(pl.col("exptime_s") > 0)
+    known = lit.filter(pl.col("light_nm").is_not_null())
+    rows = [
+        row for frame in _groups(known, "light_nm", *_CHANNEL) for row in _light_row(frame, signals, inputs.parameters)
+    ]
+    tables = {
+        "light_source": result_frame("light_source", rows),
+        "stability": result_frame("stability", _stability_rows(known, inputs.parameters)),
+    }
+    return Calibrated(tables, tuple(_flags(lit, rows)))
+
+
+def _signals(inputs: CalibrationInput) -> pl.DataFrame:
+    """Return one row per obsid, ccd and quadrant: time, wavelength label, signal and its photon noise."""
+    keys = ["obsid", *_CHANNEL]
+    exposures = inputs.exposures.select(
+        "obsid",
+        "ccd",
+        "exptime_s",
+        "started_at",
+        light_nm=pl.coalesce(pl.col("wavelength_nm"), pl.col("filter").cast(pl.Float64, strict=False)),
+    )
+    image = inputs.statistics.filter(region="img").select(
+        *keys, "n", "n_clipped", "n_saturated", image="mean_adu", image_err="mean_adu_err"
+    )
+    prescan = inputs.statistics.filter(region="pre").select(*keys, prescan="mean_adu", prescan_err="mean_adu_err")
+    gain = pl.DataFrame(schema={"ccd": pl.String, "quadrant": pl.String, "gain_e_per_adu": pl.Float64})
+    if inputs.gain is not None:
+        gain = inputs.gain.select(gain.columns)
+    signal = pl.col("image") - pl.col("prescan")
+    photons = (signal / (pl.col("gain_e_per_adu") * pl.col("n"))).clip(lower_bound=0.0).sqrt()
+    pixels = pl.sum_horizontal("n", "n_clipped", "n_saturated")
+    return (
+        image.join(prescan, on=keys, how="inner")
+        .join(exposures, on=["obsid", "ccd"], how="inner")
+        .join(gain, on=list(_CHANNEL), how="left")
+        .with_columns(
+            signal=signal,
+            err=(photons.fill_null(pl.col("image_err")).pow(2) + pl.col("prescan_err").pow(2)).sqrt(),
+            saturated=pl.col("n_saturated") / pixels,
+        )
+        .drop_nulls(["signal", "err", "exptime_s"])
+        .sort(*keys)
+    )
+
+
+def _groups(frame: pl.DataFrame, *keys: str) -> list[pl.DataFrame]:
+    return frame.sort(*keys, "obsid").partition_by(*keys, maintain_order=True) if frame.height else []
+
+
+def _linear(frame: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
+    """Return the exposures of one channel and wavelength in the linear range."""
+    limit = float(parameters["max_fluence_fraction"]) * FULL_SCALE_ADU
+    unsaturated = frame.filter(pl.col("saturated") <= float(parameters["max_saturated_fraction"]))
+    usable = usable_levels(unsaturated["exptime_s"].to_numpy(), unsaturated["signal"].to_numpy(), limit)
+    return unsaturated.filter(pl.Series(usable, dtype=pl.Boolean))
+
+
+def _zero_signal(signals: pl.DataFrame, ccd: str, quadrant: str, parameters: Parameters) -> tuple[float, float]:
+    """Return the signal without light and its error: from zero-second exposures, else 0 and the parameter."""
+    dark = signals.filter(pl.col("exptime_s") == 0, ccd=ccd, quadrant=quadrant)["signal"]
+    if dark.len() < 2:
+        return 0.0, float(parameters["zero_signal_err_adu"])
+    return float(dark.mean()), float(dark.std()) / dark.len() ** 0.5  # type: ignore[arg-type]
+
+
+def _light_row(frame: pl.DataFrame, signals: pl.DataFrame, parameters: Parameters) -> Iterator[Mapping[str, Any]]:
+    first = frame.row(0, named=True)
+    linear = _linear(frame, parameters)
+    times, levels, errors = (linear[name].to_numpy() for name in ("exptime_s", "signal", "err"))
+    zero, zero_err = _zero_signal(signals, first["ccd"], first["quadrant"], parameters)
+    fit = fit_line(times, levels, errors, zero, zero_err)
+    keys = {"ccd": first["ccd"], "quadrant": first["quadrant"], "wavelength_nm": first["light_nm"]}
+    if fit is None:
+        yield {**keys, "status": "failed" if linear.height else "no_data", "n_points": linear.height}
+        return
+    yield {
+        **keys,
+        "rate_adu_per_s": fit.rate_adu_per_s,
+        "rate_adu_per_s_err": fit.rate_err,
+        "saturation_s": fit.saturation_s,
+        "saturation_s_err": fit.saturation_err,
+        "shutter_offset_s": fit.shutter_offset_s,
+        "shutter_offset_s_err": fit.shutter_offset_err,
+        "chi2": fit.chi2,
+        "dof": fit.dof,
+        "status": "ok",
+        "n_points": linear.height,
+    }
+
+
+def _stability_rows(known: pl.DataFrame, parameters: Parameters) -> Iterator[Mapping[str, Any]]:
+    """Yield a row per CCD from its largest group of equal exposures; of groups of one size, the brightest."""
+    linear = [_linear(frame, parameters) for frame in _groups(known, "light_nm", *_CHANNEL)]
+    if not linear:
+        return
+    level = pl.col("signal").mean().over(*_CHANNEL, "light_nm", "exptime_s")
+    hours = (pl.col("started_at") - pl.col("started_at").min()).dt.total_seconds(fractional=True) / 3600.0
+    exposures = (
+        pl.concat(linear)
+        .with_columns(level=level, hours=hours)
+        .group_by("ccd", "light_nm", "exptime_s", "obsid")
+        .agg(
+            relative=(pl.col("signal") / pl.col("level")).mean(),
+            error=((pl.col("err") / pl.col("level")).pow(2).sum().sqrt() / pl.len()),
+            level=pl.col("level").mean(),
+            hours=pl.col("hours").first(),
+        )
+    )
+    for frame in _groups(exposures, "ccd"):
+        best = max(_groups(frame, "light_nm", "exptime_s"), key=lambda group: (group.height, group["level"][0]))
+        if best.height < int(parameters["min_stability_frames"]):
+            continue
+        relative, errors, times = (best[name].cast(pl.Float64).to_numpy() for name in ("relative", "error", "hours"))
+        found = stability(relative, errors, times)
+        yield {
+            "ccd": best["ccd"][0],
+            "rms_pct": _percent(found.rms),
+            "rms_pct_err": _percent(found.rms_err),
+            "drift_pct_per_h": _percent(found.drift_per_h),
+            "drift_pct_per_h_err": _percent(found.drift_err),
+        }
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100.0 * fraction
+
+
+def _flags(lit: pl.DataFrame, rows: list[Mapping[str, Any]]) -> Iterator[Flag]:
+    missing = lit.filter(pl.col("gain_e_per_adu").is_null()).select(_CHANNEL).unique().sort(_CHANNEL).rows()
+    unknown = lit.filter(pl.col("light_nm").is_null())["obsid"].unique().sort()
+    bad = [(row["ccd"], row["quadrant"]) for row in rows if row["status"] == "failed"]
+    for name, channels in (("NO_GAIN", missing), ("BADFIT", bad)):
+        if channels:
+            yield Flag(name, len(channels), ", ".join(f"{ccd} {quadrant}" for ccd, quadrant in channels))
+    if unknown.len():
+        yield Flag("NO_WAVELENGTH", unknown.len(), f"from obsid {unknown[0]}")

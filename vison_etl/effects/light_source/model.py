@@ -1,0 +1,193 @@
+"""Flux of the flat-field source against exposure time, and its stability.
+
+The signal of an exposure of t commanded seconds is F = a + f (t + d): a zero signal a (the structure of the bias between prescan and
+image area), a rate f and the shutter offset d. A straight line gives f and a + f d; d follows from what is known of a.
+
+The photon noise of the mean of millions of pixels is far below the repeatability of any lamp and shutter, so the errors come from the
+scatter about the line: where chi-square with photon noise alone is beyond chance, every point gets a further
+error s F, the same relative repeatability s for all, of the size that makes chi2 equal its degrees of freedom (Paule-Mandel). With few
+points that scatter is itself badly known; the errors are widened to the 68 % interval of Student's distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import chdtri, stdtrit
+
+FULL_SCALE_ADU = 65536.0
+_CHANCE = 1e-3
+_ONE_SIGMA = 0.8413447460685429
+"""Probability of a standard normal below +1."""
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LightFit:
+    """Straight line through signal against time. ``chi2`` is that with photon noise alone; None where not constrained."""
+
+    rate_adu_per_s: float
+    rate_err: float
+    saturation_s: float
+    saturation_err: float
+    shutter_offset_s: float | None
+    shutter_offset_err: float | None
+    repeatability: float
+    chi2: float
+    dof: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """Scatter and drift of equal exposures, relative. None where they cannot be told."""
+
+    rms: float | None
+    rms_err: float | None
+    drift_per_h: float | None
+    drift_err: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    intercept: float
+    slope: float
+    covariance: _Floats
+    chi2: float
+
+
+def usable_levels(times_s: ArrayLike, signals_adu: ArrayLike, max_signal_adu: float) -> NDArray[np.bool_]:
+    """Tell which exposures are in the linear range.
+
+    Parameters
+    ----------
+    times_s, signals_adu
+        Shape (exposures,), any order, offset removed.
+    max_signal_adu
+        Brighter exposures are left out.
+
+    Returns
+    -------
+    NDArray of bool
+        False from the first time on whose mean signal is lower than that of the time before it (the amplifier or the well saturates),
+        for signals above the limit, for times that are not positive, and for NaN.
+    """
+    t, signal = np.asarray(times_s, np.float64), np.asarray(signals_adu, np.float64)
+    good = np.isfinite(signal) & (t > 0)
+    times = np.unique(t[good])
+    means = np.array([signal[good & (t == time)].mean() for time in times])
+    falling = np.flatnonzero(np.diff(means) < 0)
+    end = times[falling[0] + 1] if falling.size else math.inf
+    return good & (t < end) & (signal <= max_signal_adu)
+
+
+def fit_line(
+    times_s: ArrayLike, signals_adu: ArrayLike, errors_adu: ArrayLike, zero_adu: float, zero_err_adu: float
+) -> LightFit | None:
+    """Fit rate, saturation time and shutter offset of one channel.
+
+    Parameters
+    ----------
+    times_s, signals_adu, errors_adu
+        Commanded times, signals with the offset removed, and their photon noise, shape (exposures,); usable levels only.
+    zero_adu, zero_err_adu
+        Signal without light and its error: measured on zero-second exposures, or 0 with the size of the bias structure.
+
+    Returns
+    -------
+    LightFit or None
+        ``saturation_s`` = 65536 / rate. The shutter offset is None where its error exceeds the shortest exposure. None in all where there
+        are fewer than three exposures or two different times, or the rate is not positive.
+    """
+    t, y, e = (np.asarray(values, np.float64) for values in (times_s, signals_adu, errors_adu))
+    dof = t.size - 2
+    if dof < 1 or np.unique(t).size < 2:
+        return None
+    photon = _line(t, y, e)
+    repeatability, line, widening = 0.0, photon, 1.0
+    if photon.chi2 > chdtri(dof, _CHANCE):
+        repeatability = _repeatability(t, y, e, dof)
+        line = _line(t, y, np.hypot(e, repeatability * y))
+        widening = float(stdtrit(dof, _ONE_SIGMA))
+    if not line.slope > 0:
+        return None
+    errors = widening**2 * line.covariance
+    rate_err = math.sqrt(errors[1, 1])
+    offset = (line.intercept - zero_adu) / line.slope
+    variance = errors[0, 0] + zero_err_adu**2 - 2.0 * offset * errors[0, 1] + offset**2 * errors[1, 1]
+    offset_err = math.sqrt(variance) / line.slope
+    is_constrained = offset_err < t.min()
+    saturation = FULL_SCALE_ADU / line.slope
+    return LightFit(
+        rate_adu_per_s=line.slope,
+        rate_err=rate_err,
+        saturation_s=saturation,
+        saturation_err=saturation * rate_err / line.slope,
+        shutter_offset_s=offset if is_constrained else None,
+        shutter_offset_err=offset_err if is_constrained else None,
+        repeatability=repeatability,
+        chi2=photon.chi2,
+        dof=dof,
+    )
+
+
+def _line(t: _Floats, y: _Floats, e: _Floats) -> _Line:
+    """Fit a weighted straight line; the covariance is that of (intercept, slope)."""
+    w = 1.0 / e**2
+    centre = np.average(t, weights=w)
+    spread = np.sum(w * (t - centre) ** 2)
+    slope = np.sum(w * (t - centre) * y) / spread
+    mean = np.average(y, weights=w)
+    chi2 = np.sum(w * (y - mean - slope * (t - centre)) ** 2)
+    of_slope = 1.0 / spread
+    covariance = np.array([[1.0 / w.sum() + centre**2 * of_slope, -centre * of_slope], [-centre * of_slope, of_slope]])
+    return _Line(float(mean - slope * centre), float(slope), covariance, float(chi2))
+
+
+def _repeatability(t: _Floats, y: _Floats, e: _Floats, dof: int) -> float:
+    """Return s such that chi2 with the errors sqrt(e² + (s F)²) equals ``dof``; chi2 falls with s."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if _line(t, y, np.hypot(e, middle * y)).chi2 > dof:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def stability(signals: ArrayLike, photon_errors: ArrayLike, hours: ArrayLike) -> Stability:
+    """Measure scatter and drift of equal exposures.
+
+    Parameters
+    ----------
+    signals, photon_errors
+        Relative signals (mean 1) and their photon noise, shape (exposures,).
+    hours
+        Times, h; NaN where unknown: then there is no drift and the scatter is about the mean.
+
+    Returns
+    -------
+    Stability
+        ``drift_per_h``: slope of a straight line, its error from the scatter. ``rms``: standard deviation about that line (n - 2
+        denominator), photon noise removed; None where no more than photon noise is seen. Its error is the upper side,
+        sqrt(V + e) - sqrt(V) with e = V_total sqrt(2 / dof).
+    """
+    x, e, t = (np.asarray(values, np.float64) for values in (signals, photon_errors, hours))
+    lever = t - t.mean()
+    has_times = bool(np.isfinite(t).all() and np.ptp(t) > 0 and t.size > 2)
+    slope = float(np.sum(lever * x) / np.sum(lever**2)) if has_times else None
+    dof = x.size - 2 if has_times else x.size - 1
+    if dof < 1:
+        return Stability(None, None, None, None)
+    residuals = x - x.mean() - (slope * lever if slope is not None else 0.0)
+    total = float(np.sum(residuals**2)) / dof
+    drift_err = math.sqrt(total / float(np.sum(lever**2))) if slope is not None else None
+    own = total - float(np.mean(e**2))
+    if not own > 0:
+        return Stability(None, None, slope, drift_err)
+    rms = math.sqrt(own)
+    return Stability(rms, math.sqrt(own + total * math.sqrt(2.0 / dof)) - rms, slope, drift_err)
