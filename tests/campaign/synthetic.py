@@ -110,7 +110,7 @@ def hk_of(exposures: pl.DataFrame, temperature_degc: float = -120.0) -> pl.DataF
     for row in exposures.unique("obsid", maintain_order=True).iter_rows(named=True):
         for limit in limits_performance("7.5.X"):
             middle = limit.lo if limit.hi is None else (limit.lo + limit.hi) / 2
-            value = middle + (row[limit.command_column] if limit.command_column else 0.0)
+            value = middle + ((row[limit.command_column] or 16.0) if limit.command_column else 0.0)
             value = temperature_degc if "CCD" in limit.key and "TEMP" in limit.key else value
             rows.append((row["obsid"], limit.key, 2, value, 0.0, value, value, value, value))
     names = ["obsid", "key", "n", "mean", "std", "min", "max", "first", "last"]

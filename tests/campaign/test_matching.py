@@ -215,7 +215,7 @@ def test_unknown_tests_belong_to_nothing():
 
 
 def test_adoption_can_be_overridden_and_the_newest_decision_counts():
-    bench = Bench().run("BIAS01").run("BIAS01").run("BIAS01", range(4))
+    bench = Bench().run("BIAS01").wait(900).run("BIAS01").wait(900).run("BIAS01", range(4))
     decide = pl.DataFrame(
         [
             {"kind": "adopt", "acquisition": "NOSTROMO/BIAS01/1020", "made_at": datetime(2026, 1, 1)},  # noqa: DTZ001

@@ -12,7 +12,8 @@ C_ij(m) is the inverse transform. The exponential model is the case of one a for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -41,12 +42,12 @@ def kernel(power: float = 2.5, size: int = 64) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Physics:
-    """Covariance of a channel against signal, in ADU. ``shape`` is None for the exponential model as truth."""
+    """Covariance of a channel against signal, in ADU. ``tail`` is the power of the kernel's tail; None: exponential truth."""
 
     gain: float = 3.5
     a00: float = -1.5e-6
     ron_adu: float = 1.25
-    shape: np.ndarray | None = field(default_factory=kernel)
+    tail: float | None = 2.5
 
     @property
     def n00_adu2(self) -> float:
@@ -54,20 +55,25 @@ class Physics:
 
     def curves(self, top_adu: float = FULL_SCALE) -> tuple[CubicSpline, CubicSpline]:
         """Return splines of variance and of correlation with the +y neighbour against signal, ADU."""
-        m = np.linspace(0.0, top_adu * self.gain, 60)
-        if self.shape is None:
-            z = 2.0 * self.a00 * m
-            c00 = m * np.where(z == 0.0, 1.0, np.expm1(z) / np.where(z == 0.0, 1.0, z))
-            c01 = -0.14 * self.a00 * m**2
-        else:
-            z = 2.0 * abs(self.a00) * np.fft.fft2(self.shape).real[None] * m[:, None, None]
-            tiny = np.abs(z) < 1e-9
-            s = m[:, None, None] * np.where(tiny, 1.0, np.expm1(z) / np.where(tiny, 1.0, z))
-            c = np.fft.ifft2(s).real
-            c00, c01 = c[:, 0, 0], c[:, 1, 0]
-        variance = c00 / self.gain**2 + self.n00_adu2
-        mu = m / self.gain
-        return CubicSpline(mu, variance), CubicSpline(mu, c01 / self.gain**2 / variance)
+        return _curves(self, top_adu)
+
+
+@cache
+def _curves(physics: Physics, top_adu: float) -> tuple[CubicSpline, CubicSpline]:
+    m = np.linspace(0.0, top_adu * physics.gain, 60)
+    if physics.tail is None:
+        z = 2.0 * physics.a00 * m
+        c00 = m * np.where(z == 0.0, 1.0, np.expm1(z) / np.where(z == 0.0, 1.0, z))
+        c01 = -0.14 * physics.a00 * m**2
+    else:
+        z = 2.0 * abs(physics.a00) * np.fft.fft2(kernel(physics.tail)).real[None] * m[:, None, None]
+        tiny = np.abs(z) < 1e-9
+        s = m[:, None, None] * np.where(tiny, 1.0, np.expm1(z) / np.where(tiny, 1.0, z))
+        c = np.fft.ifft2(s).real
+        c00, c01 = c[:, 0, 0], c[:, 1, 0]
+    variance = c00 / physics.gain**2 + physics.n00_adu2
+    mu = m / physics.gain
+    return CubicSpline(mu, variance), CubicSpline(mu, c01 / physics.gain**2 / variance)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,9 @@ def test_a_dead_process_holds_nothing(lake: Lake) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         told: list[str] = []
-        with pytest.raises(LockTimeoutError, match=f"process {other.pid} on"), hold(
-            lake, ingest_lock("BORN"), timeout_s=0.3, on_wait=told.append
+        with (
+            pytest.raises(LockTimeoutError, match=f"process {other.pid} on"),
+            hold(lake, ingest_lock("BORN"), timeout_s=0.3, on_wait=told.append),
         ):
             pass
         assert len(told) == 1

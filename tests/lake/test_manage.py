@@ -20,7 +20,13 @@ def lake(tmp_path: Path) -> Lake:
         key = {"block": "BORN", "day": day}
         row = {"obsid": 1, "ccd": "CCD1", "root": root, "path": "x.fits", "digest": "d"}
         write_part(lake, "exposures", key, "000000", pl.DataFrame([row]))
-        write_part(lake, "quadrant_stats", key, "000000", pl.DataFrame([{"obsid": 1, "ccd": "CCD1", "quadrant": "E", "region": "img"}]))
+        write_part(
+            lake,
+            "quadrant_stats",
+            key,
+            "000000",
+            pl.DataFrame([{"obsid": 1, "ccd": "CCD1", "quadrant": "E", "region": "img"}]),
+        )
         reject = {"kind": "log_row", "root": root, "path": "EXP_LOG.txt", "row": 3, "reason": "missing_file"}
         write_part(lake, "rejects", key, rejects_part(root), pl.DataFrame([reject]))
     return lake
@@ -68,7 +74,9 @@ def test_leftovers_are_cleared(lake: Lake) -> None:
 
 def test_decisions_are_appended(lake: Lake) -> None:
     for i in range(3):
-        row = append_override(lake, {"kind": "exclude", "block": "BORN", "obsid_first": i, "obsid_last": i, "reason": "light leak"})
+        row = append_override(
+            lake, {"kind": "exclude", "block": "BORN", "obsid_first": i, "obsid_last": i, "reason": "light leak"}
+        )
         assert row["author"]
     frame = read(lake, "overrides")
     assert frame["obsid_first"].to_list() == [0, 1, 2]

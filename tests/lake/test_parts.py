@@ -27,7 +27,9 @@ KEY = {"block": "BORN", "day": "2019-03-12"}
 
 
 def stats(obsids: list[int], **more: object) -> pl.DataFrame:
-    rows = [{"obsid": o, "ccd": "CCD1", "quadrant": "E", "region": "img", "n": 10, "mean_adu": 1.5, **more} for o in obsids]
+    rows = [
+        {"obsid": o, "ccd": "CCD1", "quadrant": "E", "region": "img", "n": 10, "mean_adu": 1.5, **more} for o in obsids
+    ]
     return pl.DataFrame(rows)
 
 
@@ -130,7 +132,9 @@ def test_an_older_file_lacks_columns_and_has_narrower_numbers(lake: Lake) -> Non
         ("overrides", {}, "restore it from a copy"),
     ],
 )
-def test_an_unreadable_file_is_named_with_its_remedy(lake: Lake, table: str, partition: dict[str, str], remedy: str) -> None:
+def test_an_unreadable_file_is_named_with_its_remedy(
+    lake: Lake, table: str, partition: dict[str, str], remedy: str
+) -> None:
     path = lake.part(table, partition, "000000")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1 no parquet")
@@ -153,9 +157,13 @@ def test_a_damaged_page_is_found(lake: Lake) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x" / "file"
     assert write_bytes(path, b"old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+
+    def fail(temporary: Path) -> None:
         temporary.write_bytes(b"ne")
         raise RuntimeError
+
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        fail(temporary)
     assert path.read_bytes() == b"old"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
 
@@ -170,13 +178,16 @@ def test_duckdb_reads_the_same_rows(tmp_path: Path) -> None:
         "union_by_name=true, hive_partitioning=false",
     ):
         query = f"select * from read_parquet('{pattern}', {options}) order by block, obsid"
-        assert duckdb.sql(query).pl().select(schema("quadrant_stats").names()).equals(
-            read(lake, "quadrant_stats").sort("block", "obsid")
+        assert (
+            duckdb.sql(query)
+            .pl()
+            .select(schema("quadrant_stats").names())
+            .equals(read(lake, "quadrant_stats").sort("block", "obsid"))
         )
 
 
 def test_timestamps_have_no_zone(lake: Lake) -> None:
-    at = datetime(2019, 3, 12, 10, 0, 0, 5)
+    at = datetime(2019, 3, 12, 10, 0, 0, 5)  # noqa: DTZ001 - without zone, as the bench writes it
     frame = pl.DataFrame([{"obsid": 1, "key": "k", "reading": 0, "read_at": at, "value": 1.0}])
     write_part(lake, "housekeeping", KEY, "000000", frame)
     assert read(lake, "housekeeping")["read_at"].to_list() == [at]

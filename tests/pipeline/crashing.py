@@ -45,9 +45,11 @@ def environment(_: Item) -> dict[str, object]:
     return {
         "pid": os.getpid(),
         "heavy": sorted(heavy & set(sys.modules)),
-        "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")},
+        "threads": {
+            name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
+        },
     }
 
 
-def die_at_start() -> None:
+def die_at_start(_: object) -> None:
     os._exit(3)

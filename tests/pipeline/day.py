@@ -25,7 +25,7 @@ from vison_etl.pipeline.ingest_report import IngestReport
 from vison_etl.pipeline.worker import FrameTask
 
 CCDS = ("CCD1", "CCD2", "CCD3")
-START = datetime(2019, 3, 12, 10)
+START = datetime(2019, 3, 12, 10)  # noqa: DTZ001 - without zone, as the bench writes it
 LOG = "EXP_LOG_120319.txt"
 TABLES = ("exposures", "housekeeping", "hk_summary", "quadrant_stats", "rejects")
 
@@ -78,7 +78,14 @@ def log_row(obsid: int, ccd: str, block: str | None = "BORN", **more: Any) -> di
 
 
 def make_day(
-    folder: Path, obsids: Sequence[int], *, block: str | None = "BORN", log: str = LOG, salt: int = 0, hk: bool = True, **more: Any
+    folder: Path,
+    obsids: Sequence[int],
+    *,
+    block: str | None = "BORN",
+    log: str = LOG,
+    salt: int = 0,
+    hk: bool = True,
+    **more: Any,
 ) -> Path:
     """Write a day folder: log, frames of three CCDs, housekeeping."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,8 +141,8 @@ def contents(lake: Lake, *, without_stamps: bool = False) -> dict[str, pl.DataFr
 
 
 def assert_equal(first: dict[str, pl.DataFrame], second: dict[str, pl.DataFrame]) -> None:
-    for name in first:
-        assert first[name].equals(second[name], null_equal=True), name
+    for name, frame in first.items():
+        assert frame.equals(second[name], null_equal=True), name
 
 
 def snapshot(lake: Lake) -> dict[str, bytes]:

@@ -56,7 +56,12 @@ def test_a_day_goes_in(lake: Lake, tmp_path: Path) -> None:
     assert first["path"] == frame_name(17198, "CCD1")
     assert first["log_path"] == LOG
     assert first["log_row"] == 2
-    assert (first["image_columns"], first["image_rows"], first["overscan_columns"], first["overscan_rows"]) == (256, 256, 20, 20)
+    assert (first["image_columns"], first["image_rows"], first["overscan_columns"], first["overscan_rows"]) == (
+        256,
+        256,
+        20,
+        20,
+    )
     assert first["file_bytes"] == (day / first["path"]).stat().st_size
     assert first["digest"] == open_frame(day / first["path"]).digest
     assert first["hk_path"].startswith("HK_17198_")
@@ -65,7 +70,11 @@ def test_a_day_goes_in(lake: Lake, tmp_path: Path) -> None:
     assert read(lake, "rejects").is_empty()
     names = [p.name for p in part_files(lake, "exposures")]
     assert names == ["part-017100.parquet", "part-017200.parquet"]
-    assert names == [p.name for p in part_files(lake, "quadrant_stats")] == [p.name for p in part_files(lake, "housekeeping")]
+    assert (
+        names
+        == [p.name for p in part_files(lake, "quadrant_stats")]
+        == [p.name for p in part_files(lake, "housekeeping")]
+    )
 
 
 def test_statistics_are_those_of_the_pixels(lake: Lake, tmp_path: Path) -> None:
@@ -321,7 +330,9 @@ def test_leftovers_of_a_killed_run_are_cleared(lake: Lake, tmp_path: Path) -> No
     assert snapshot(lake) == before
 
 
-def test_two_ingests_of_one_block_wait_for_each_other(lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_two_ingests_of_one_block_wait_for_each_other(
+    lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from threading import Thread
 
     day = make_day(tmp_path / "day", [1])

@@ -87,7 +87,9 @@ def test_a_damaged_frame_is_one_reject(lake: Lake, day: Path, reason: str, damag
     assert report.exit_code == 1
     assert read(lake, "exposures").height == 2
     rows = read(lake, "rejects").rows(named=True)
-    assert [(row["kind"], row["reason"], row["obsid"], row["ccd"], row["row"]) for row in rows] == [("log_row", reason, 1, "CCD2", 3)]
+    assert [(row["kind"], row["reason"], row["obsid"], row["ccd"], row["row"]) for row in rows] == [
+        ("log_row", reason, 1, "CCD2", 3)
+    ]
     assert rows[0]["path"] == LOG
     assert FRAME in rows[0]["detail"]
     before = snapshot(lake)
@@ -187,7 +189,8 @@ def test_rows_that_cannot_be_used(lake: Lake, day: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty"), (b"\xff\xfe\x00", "no_header"), (b"ObsID\ttest\r\n1\tX\r\n", "missing_columns")]
+    ("content", "reason"),
+    [(b"", "empty"), (b"\xff\xfe\x00", "no_header"), (b"ObsID\ttest\r\n1\tX\r\n", "missing_columns")],
 )
 def test_a_log_that_cannot_be_read(lake: Lake, day: Path, content: bytes, reason: str) -> None:
     (day / "EXP_LOG_130319.txt").write_bytes(content)

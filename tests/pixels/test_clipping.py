@@ -34,7 +34,9 @@ def test_corrected_std_of_rounded_gaussian_data_is_unbiased(sigma):
         variances.append(found.std**2)
         assert found.n_clipped > 0
         assert found.std == pytest.approx(_std(counts, first), rel=1e-4)
-        assert found.mean == pytest.approx(np.average(np.arange(first, first + counts.size), weights=counts), abs=2e-4 * sigma)
+        assert found.mean == pytest.approx(
+            np.average(np.arange(first, first + counts.size), weights=counts), abs=2e-4 * sigma
+        )
     # below 0.7 ADU the variance of rounding depends on where the mean lies between two codes; 1/12 is its average
     assert np.sqrt(np.mean(variances)) == pytest.approx(np.sqrt(sigma**2 + 1 / 12), rel=1e-3)
 

@@ -23,7 +23,8 @@ def _group(seed, n, geometry=TINY, **kwargs):
 def _difference(group, pair, quadrant, region):
     slices = region_window(group.geometry, region, group.vstart, group.vend).slices
     first, second = (
-        quadrant_view(frame, group.geometry, quadrant)[slices].astype(np.int64) for frame in group.frames[pair : pair + 2]
+        quadrant_view(frame, group.geometry, quadrant)[slices].astype(np.int64)
+        for frame in group.frames[pair : pair + 2]
     )
     return first - second, (first > 0) & (second > 0) & (first < 65535) & (second < 65535)
 

@@ -74,7 +74,11 @@ def test_every_row_comes_out_once_with_the_offset_of_the_whole_frame(rows):
 
 def test_bands_are_cut_to_the_rows_read():
     group = ArrayGroup((bias_frame(np.random.default_rng(4)),), vstart=20, vend=256)
-    rows = [(q, y0 + i) for q, y0, codes, _ in bands_with_offsets(group.bands(50), SMALL, 20, 256) for i in range(codes.shape[1])]
+    rows = [
+        (q, y0 + i)
+        for q, y0, codes, _ in bands_with_offsets(group.bands(50), SMALL, 20, 256)
+        for i in range(codes.shape[1])
+    ]
     assert sorted(rows) == [(q, y) for q in "EFGH" for y in range(20, 256)]
 
 

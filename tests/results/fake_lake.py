@@ -129,7 +129,10 @@ def _results(
             for c, q in CHANNELS if (c, q) not in without for model, shift in (("exponential", 0.0), ("quadratic", 0.1))
         ]  # fmt: skip
         found["gain"] = fill("gain", models, **keys)
-        light = [{"ccd": c, "quadrant": q, "wavelength_nm": 800.0, "rate_adu_per_s": 1000.0, "status": "ok"} for c, q in CHANNELS]
+        light = [
+            {"ccd": c, "quadrant": q, "wavelength_nm": 800.0, "rate_adu_per_s": 1000.0, "status": "ok"}
+            for c, q in CHANNELS
+        ]
         found["light_source"] = fill("light_source", light, **keys)
     return found
 

@@ -41,14 +41,13 @@ def check_equal_to_undisturbed(lake: Lake, tmp_path: Path) -> None:
     assert dump(lake.root) == dump(lake.root, other)
 
 
+@pytest.mark.slow
 def test_four_publishers_and_two_clients(lake: Lake, tmp_path: Path) -> None:
     reader = start("holds", lake.database, "read")
     until_ready(reader)
-    lake.database.chmod(0o644)
     publishers = [start("runs_and_publishes", lake.root, 100 * k, 3) for k in range(1, 5)]
     while not ask(lake.root, "select count(*) > 2 from runs")[0][0]:
         time.sleep(0.05)
-    lake.database.chmod(0o644)
     writer = start("holds", lake.database, "write")
     until_ready(writer)
     for process in publishers:
@@ -63,7 +62,6 @@ def test_four_publishers_and_two_clients(lake: Lake, tmp_path: Path) -> None:
 
 
 def test_client_of_the_old_file_may_write_after_the_swap(lake: Lake) -> None:
-    lake.database.chmod(0o644)
     writer = start("holds", lake.database, "write")
     until_ready(writer)
     store_run(lake, "BORN/BIAS01/100", 5)

@@ -76,13 +76,20 @@ def test_anything_else_is_refused(template: Lake, statement: str) -> None:
         ("selec 1", "syntax error"),
         ("select 1; select 2", "2 SQL statements"),
         ("-- nothing", "0 SQL statements"),
-        ("from read_csv('/etc/hostname')", "only files of the lake"),
+        ("copy (select 1) to 'x.csv'", "read-only"),
+        ("attach 'x.duckdb'", "read-only"),
     ],
 )
 def test_mistakes_in_one_line(template: Lake, text: str, message: str) -> None:
     with pytest.raises(QueryError, match=message) as caught:
         run_sql(template, text)
     assert "\n" not in str(caught.value)
+
+
+def test_other_files_can_be_joined(template: Lake, tmp_path: Path) -> None:
+    pl.DataFrame({"block": ["BORN"], "mine": [1.5]}).write_parquet(tmp_path / "mine.parquet")
+    found = run_sql(template, f"select distinct mine from runs join '{tmp_path}/mine.parquet' using (block)")
+    assert found["mine"].to_list() == [1.5]
 
 
 def test_no_results_yet(tmp_path: Path) -> None:

@@ -210,7 +210,9 @@ def _exposures_found(data: CheckInput) -> pl.DataFrame:
 
 
 def _exposures_extra(data: CheckInput) -> pl.DataFrame:
-    return as_values(pl.DataFrame([{"value": float(data.acquisition["n_extra"])}]), "exposures_extra")
+    n_extra = data.acquisition.get("n_extra")
+    rows = [] if n_extra is None else [{"value": float(n_extra)}]
+    return as_values(pl.DataFrame(rows, schema={"value": pl.Float64}), "exposures_extra")
 
 
 def _commands(data: CheckInput) -> pl.DataFrame:

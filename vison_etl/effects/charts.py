@@ -7,6 +7,7 @@ Nothing here chooses a colour, a font or a line style: marks name a style (``lim
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -19,6 +20,9 @@ Layered = alt.LayerChart | alt.FacetChart
 
 WORDS = (*QUADRANTS, *REGIONS, *CCDS)
 """Every word that has a colour of its own, in the order of the theme's palette."""
+
+WIDE = 920
+"""Width of a chart that has a row of the page for itself, px, with room for the names of limits at its right."""
 
 PANEL_WIDTH = 236
 """Width of one of four panels side by side, px: a page of 1366 px shows them without scrolling."""
@@ -58,6 +62,13 @@ def channel() -> pl.Expr:
     return (pl.col("ccd").str.slice(-1) + pl.col("quadrant")).alias("channel")
 
 
+def channels() -> alt.X:
+    """Return the axis of the 12 channels, all of them, so that charts of different tables line up."""
+    names = [f"{ccd[-1]}{quadrant}" for ccd in CCDS for quadrant in QUADRANTS]
+    axis = {"labelAngle": 0, "labelOverlap": False}
+    return alt.X("channel:N", title="channel (CCD, quadrant)", scale={"domain": names}, axis=axis)
+
+
 def with_bar(frame: pl.DataFrame, value: str, error: str | None = None) -> pl.DataFrame:
     """Add ``bar_lo`` and ``bar_hi``, the ends of a one-sigma bar; without an error the bar has no length."""
     sigma = pl.col(error or f"{value}_err").fill_null(0.0)
@@ -66,13 +77,13 @@ def with_bar(frame: pl.DataFrame, value: str, error: str | None = None) -> pl.Da
 
 def colour(field: str, words: Sequence[str] = (), title: str | None = None) -> alt.Color:
     """Colour by a field of words of `WORDS`; the legend shows those of ``words``, in their order; there is none for none."""
-    legend = alt.Legend(title=title, values=list(words), orient="top", direction="horizontal") if words else None
-    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(WORDS)), legend=legend)
+    legend = {"title": title, "values": list(words), "orient": "top", "direction": "horizontal"} if words else None
+    return alt.Color(f"{field}:N", scale={"domain": list(WORDS)}, legend=legend)
 
 
 def outline(field: str) -> alt.Stroke:
     """Give the outline of a mark the colour that `colour` gives its inside, so that hollow marks show."""
-    return alt.Stroke(f"{field}:N", scale=alt.Scale(domain=list(WORDS)), legend=None)
+    return alt.Stroke(f"{field}:N", scale={"domain": list(WORDS)}, legend=None)
 
 
 def hollow_unless(test: str) -> alt.FillOpacityValue:
@@ -80,23 +91,23 @@ def hollow_unless(test: str) -> alt.FillOpacityValue:
     return alt.FillOpacityValue(0, condition={"test": test, "value": 1})
 
 
-def free() -> alt.Scale:
+def free() -> dict[str, Any]:
     """Return a scale that follows the data, with room for their bars."""
-    return alt.Scale(zero=False, padding=8)
+    return {"zero": False, "padding": 8}
 
 
-def tight() -> alt.Scale:
+def tight() -> dict[str, Any]:
     """Return a scale that ends at the data."""
-    return alt.Scale(zero=False, nice=False, padding=8)
+    return {"zero": False, "nice": False, "padding": 8}
 
 
 def along(frame: pl.DataFrame) -> alt.X:
     """Return the axis of a trend: the start of the exposures, or their numbers where a start is missing."""
     times = frame["started_at"]
     if times.is_empty() or times.null_count():
-        return alt.X("obsid:Q", title="obsid", scale=tight(), axis=alt.Axis(format="d", tickCount=4))
+        return alt.X("obsid:Q", title="obsid", scale=tight(), axis={"format": "d", "tickCount": 4})
     hours = (times.max() - times.min()).total_seconds() / 3600  # type: ignore[operator,union-attr]
-    axis = alt.Axis(format="%H:%M" if hours < 24 else "%d %b %H:%M", tickCount=4)
+    axis = {"format": "%H:%M" if hours < 24 else "%d %b %H:%M", "tickCount": 4}
     return alt.X("started_at:T", title="time", axis=axis)
 
 
@@ -119,7 +130,7 @@ def limit_lines(limits: Sequence[tuple[float, str]]) -> list[alt.Chart]:
     frame = pl.DataFrame({"limit": [value for value, _ in limits], "name": [name for _, name in limits]})
     base = alt.Chart(compact(frame))
     rule = base.mark_rule(style="limit").encode(alt.Y("limit:Q"), tooltip=tips("name:N", "limit:Q"))
-    label = base.mark_text(style="limit-label", align="right", baseline="bottom", dy=-2)
+    label = base.mark_text(style="limit-label", align="left", dx=5)
     return [rule, label.encode(alt.Y("limit:Q"), x=alt.value("width"), text="name:N")]
 
 
@@ -167,13 +178,13 @@ def picture(row: Mapping[str, object], unit: str = "ADU", side: int = 300) -> La
     image = pl.DataFrame(
         {"x": [width / 2], "y": [height / 2], "png": [f"data:image/png;base64,{row['png_base64']}"]}, strict=True
     )
-    x = alt.X("x:Q", title="CCD column (px)", scale=alt.Scale(domain=[0, width], nice=False), axis=alt.Axis(grid=False))
-    y = alt.Y("y:Q", title="CCD row (px)", scale=alt.Scale(domain=[0, height], nice=False), axis=alt.Axis(grid=False))
+    x = alt.X("x:Q", title="CCD column (px)", scale={"domain": [0, width], "nice": False}, axis={"grid": False})
+    y = alt.Y("y:Q", title="CCD row (px)", scale={"domain": [0, height], "nice": False}, axis={"grid": False})
     drawn = alt.Chart(image).mark_image(width=side, height=shown, aspect=False).encode(x, y, url="png:N")
     letters = alt.Chart(_letters(width, height)).mark_text(style="quadrant-letter").encode(x, y, text="quadrant:N")
     scale = pl.DataFrame({"x": [0.0, 0.0], "y": [0.0, 0.0], "level": [row["lo_adu"], row["hi_adu"]]}, strict=False)
-    key = alt.Legend(title=unit, format=".5~g", tickCount=5, gradientOpacity=1)
-    grey = alt.Color("level:Q", title=unit, scale=alt.Scale(range=["black", "white"], nice=False), legend=key)
+    key = {"title": unit, "format": ".5~g", "tickCount": 5, "gradientOpacity": 1}
+    grey = alt.Color("level:Q", title=unit, scale={"range": ["black", "white"], "nice": False}, legend=key)
     bar = alt.Chart(scale).mark_point(opacity=0).encode(x, y, grey)
     return alt.layer(drawn, letters, bar).properties(width=side, height=shown, title=str(row["ccd"]))
 

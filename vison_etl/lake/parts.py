@@ -242,10 +242,27 @@ def _fitted(table: str, partition: Mapping[str, str], frame: pl.DataFrame) -> pl
     for column, value in partition.items():
         if not fitted.get_column(column).eq_missing(pl.Series([value])).all():
             raise LakeError(f"table {table}: rows of another {column} than {value}")
-    keys = list(tables.table(table).keys)
-    if fitted.select(keys).is_duplicated().any():
-        raise LakeError(f"table {table}: rows are not unique over {', '.join(keys)}")
-    return fitted.sort(keys, nulls_last=True)
+    return _in_key_order(table, fitted, partition)
+
+
+def _in_key_order(table: str, frame: pl.DataFrame, partition: Mapping[str, str]) -> pl.DataFrame:
+    """Return the rows sorted by key; columns of the partition are the same in all of them."""
+    all_keys = tables.table(table).keys
+    keys = [key for key in all_keys if key not in partition] or list(all_keys)
+    if frame.select(_is_increasing(keys)).item():
+        return frame
+    if frame.select(keys).is_duplicated().any():
+        raise LakeError(f"table {table}: rows are not unique over {', '.join(all_keys)}")
+    return frame.sort(keys, nulls_last=True)
+
+
+def _is_increasing(keys: Sequence[str]) -> pl.Expr:
+    """Tell in one pass whether every row is greater than the one before: sorted and unique. NULL is not greater than anything."""
+    greater = pl.lit(value=False)
+    for key in reversed(keys):
+        before = pl.col(key).shift()
+        greater = (pl.col(key) > before) | ((pl.col(key) == before) & greater)
+    return greater.slice(1).fill_null(value=False).all()
 
 
 def _columns(wanted: pl.Schema, partition: Mapping[str, str], present: Sequence[str]) -> Iterator[pl.Expr]:

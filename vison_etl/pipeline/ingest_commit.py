@@ -104,32 +104,56 @@ def statistics_rows(reads: Mapping[Key, FrameRead]) -> pl.DataFrame:
 
 
 def housekeeping_rows(reads: Mapping[int, HkRead]) -> pl.DataFrame:
-    """Return rows of ``housekeeping`` without the partition columns."""
+    """Return rows of ``housekeeping`` without the partition columns, in key order."""
     wanted = schema("housekeeping")
     columns = ("obsid", "key", "reading", "read_at", "value", "value_text", "unit")
-    empty = pl.DataFrame(schema={name: wanted[name] for name in columns})
-    return pl.concat([empty, *(_readings(obsid, read).select(columns) for obsid, read in reads.items())])
+    frames = [pl.DataFrame(schema={name: wanted[name] for name in columns})]
+    for keys, obsids in _by_keys(reads).items():
+        frames.append(_readings(keys, {obsid: reads[obsid] for obsid in obsids}).select(columns))
+    return pl.concat(frames)
 
 
-def _readings(obsid: int, read: HkRead) -> pl.DataFrame:
-    n_readings, n_keys = read.values.shape
-    key = np.repeat(np.arange(n_keys), n_readings)
-    reading = np.tile(np.arange(n_readings), n_keys)
-    texts: list[str | None] = [None] * (n_readings * n_keys)
-    for row, column, text in read.texts:
-        texts[column * n_readings + row] = text
-    units = [unit_of(name) or None for name in read.keys]
+def _by_keys(reads: Mapping[int, HkRead]) -> dict[tuple[str, ...], list[int]]:
+    """Group exposures by the keys of their files, of which a day has one or two versions."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for obsid in sorted(reads):
+        groups.setdefault(reads[obsid].keys, []).append(obsid)
+    return groups
+
+
+def _readings(keys: tuple[str, ...], reads: Mapping[int, HkRead]) -> pl.DataFrame:
+    """Return the readings of files with the same keys: by exposure, key and reading."""
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__))
+    place = {int(column): rank for rank, column in enumerate(order)}
+    counts = [len(read.values) for read in reads.values()]
+    starts = np.cumsum([0, *counts[:-1]])
+    key = np.concatenate([np.repeat(order, n) for n in counts])
+    reading = np.concatenate([np.tile(np.arange(n), len(keys)) for n in counts])
+    values = np.concatenate([read.values[:, order].T.ravel() for read in reads.values()])
+    texts: dict[int, str] = {}
+    for start, n, read in zip(starts, counts, reads.values(), strict=True):
+        texts |= {int(start) * len(keys) + place[column] * n + row: text for row, column, text in read.texts}
+    times = pl.Series([time for read in reads.values() for time in read.read_at], dtype=pl.Datetime("us"))
+    units = pl.Series([unit_of(name) or None for name in keys], dtype=pl.String)
     return pl.DataFrame(
         {
-            "obsid": pl.repeat(obsid, len(key), dtype=pl.Int64, eager=True),
-            "key": pl.Series(read.keys, dtype=pl.String).gather(key),
+            "obsid": pl.Series(np.repeat(list(reads), np.array(counts) * len(keys)), dtype=pl.Int64),
+            "key": pl.Series(keys, dtype=pl.String).gather(key),
             "reading": pl.Series(reading, dtype=pl.Int64),
-            "read_at": pl.Series(read.read_at, dtype=pl.Datetime("us")).gather(reading),
-            "value": pl.Series(read.values.T.ravel(), nan_to_null=True),
-            "value_text": pl.Series(texts, dtype=pl.String),
-            "unit": pl.Series(units, dtype=pl.String).gather(key),
+            "read_at": times.gather(reading + np.repeat(starts, np.array(counts) * len(keys))),
+            "value": pl.Series(values, nan_to_null=True),
+            "value_text": _sparse(texts, len(values)),
+            "unit": units.gather(key),
         }
     )
+
+
+def _sparse(texts: Mapping[int, str], n: int) -> pl.Series:
+    """Return ``n`` texts, NULL where there is none."""
+    known = pl.Series([*texts.values(), None], dtype=pl.String)
+    index = np.full(n, len(texts))
+    index[list(texts)] = np.arange(len(texts))
+    return known.gather(index)
 
 
 def summary_rows(reads: Mapping[int, HkRead], sources: Mapping[int, KnownHk]) -> pl.DataFrame:

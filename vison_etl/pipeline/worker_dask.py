@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
-from vison_etl.pipeline.fan_out import WorkersError
+from vison_etl.pipeline.fan_out import DEPTH, WorkerDiedError, WorkersError
 from vison_etl.pipeline.worker_start import Software, look_at, software
 
 Item = TypeVar("Item")
@@ -28,43 +28,55 @@ class DaskPool:
 
     address: str
     client: Any = None
-    executor: Any = None
     n_workers: int = 1
 
-    def look_ahead(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Check the workers against the first item before they get it: its ``paths`` must be visible to all of them."""
+    def run(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, depth: int = DEPTH
+    ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
+        """Run a function over items."""
         source = iter(items)
         first = next(source, None)
         if first is None:
             return
         self._connect()
         _check_files(self.client, getattr(first, "paths", ()))
-        yield from chain([first], source)
+        executor = self.client.get_executor(pure=False)
+        live: dict[Future[Result], Item] = {}
+        todo = chain([first], source)
+        try:
+            while True:
+                for item in islice(todo, depth * self.n_workers - len(live)):
+                    live[executor.submit(function, item)] = item
+                if not live:
+                    return
+                for future in wait(live, return_when=FIRST_COMPLETED).done:
+                    yield self._outcome(live.pop(future), future)
+        finally:
+            for future in live:
+                future.cancel()
 
     def _connect(self) -> None:
         if self.client is None:
             self.client = _client(self.address)
             self.n_workers = _check_workers(self.client, self.address)
-            self.executor = self.client.get_executor(pure=False)
 
-    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
-        """Start one call."""
-        future: Future[Result] = self.executor.submit(function, item)
-        return future
-
-    def restart(self) -> None:
-        """Fail: a cluster is not ours to start again."""
-        raise WorkersError(f"lost the Dask scheduler at {self.address}")
-
-    def is_death(self, error: BaseException) -> bool:
-        """Tell whether the item killed the workers that took it."""
-        return type(error).__name__ == "KilledWorker"
+    def _outcome(self, item: Item, future: Future[Any]) -> tuple[Item, Any, BaseException | None]:
+        if future.cancelled():
+            raise WorkersError(
+                f"lost the Dask scheduler at {self.address}: it was stopped or dropped work that was not done"
+            )
+        error = future.exception()
+        if error is None:
+            return item, future.result(), None
+        if type(error).__name__ == "KilledWorker":
+            return item, None, WorkerDiedError(f"every worker that took it died ({error})")
+        return item, None, error
 
     def close(self) -> None:
         """Leave the cluster; what is not done is dropped."""
         if self.client is not None:
             self.client.close()
-            self.client = self.executor = None
+            self.client = None
 
 
 def _client(address: str) -> Any:
@@ -72,7 +84,7 @@ def _client(address: str) -> Any:
         import distributed  # noqa: PLC0415 - an optional extra, slow to import
     except ImportError as error:
         raise WorkersError(f"--scheduler needs the optional extra: {_INSTALL}") from error
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         connect: Any = distributed.Client
         return connect(address, timeout=_CONNECT_S, set_as_default=False)

@@ -6,13 +6,16 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -48,10 +51,32 @@ def one_thread_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def initialise() -> None:
-    """Prepare a worker process: the parent alone answers the keyboard, and a worker whose parent was killed ends too."""
+def serve(pipe: Connection) -> None:
+    """Work until the pipe is closed: say that it started, then answer each (function, item) with (result, error)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        pipe.send(None)
+        while True:
+            pipe.send_bytes(_answer(*pipe.recv()))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _answer(function: Callable[[Any], Any], item: Any) -> bytes:
+    try:
+        return bytes(ForkingPickler.dumps((function(item), None)))
+    except Exception as error:  # noqa: BLE001 - handed back with its item
+        return bytes(ForkingPickler.dumps((None, _portable(error))))
+
+
+def _portable(error: Exception) -> Exception:
+    """Return the error, or one with the same words if it does not survive the way to another process."""
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:  # noqa: BLE001 - errors of others may do anything
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _end_with_parent() -> None:
@@ -59,11 +84,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def ping(value: int) -> int:
-    """Return the value: a sign of life."""
-    return value
 
 
 @cache

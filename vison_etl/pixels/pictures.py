@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +46,21 @@ def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.
     return np.array(rows)
 
 
-def picture(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> Picture:
-    """Bin a CCD frame, stretch it between its 1st and 99th percentile and turn its first row to the bottom."""
+def picture(
+    image: NDArray[np.floating], max_side: int = MAX_SIDE, stretch_over: Sequence[NDArray[np.floating]] = ()
+) -> Picture:
+    """Bin a CCD frame, stretch it between its 1st and 99th percentile and turn its first row to the bottom.
+
+    ``stretch_over`` names the parts of it whose percentiles count, all of it if empty: the settling of the first prescan columns is
+    much larger than anything in the image area.
+    """
     small = binned(image, max_side)
-    known = small[np.isfinite(small)]
+    factor_side = max_side * max((max(part.shape) for part in stretch_over), default=0) // max(image.shape)
+    parts = [binned(part, max(1, factor_side)).ravel() for part in stretch_over] or [small.ravel()]
+    known = np.concatenate(parts)
+    known = known[np.isfinite(known)]
+    if known.size == 0:
+        known = small[np.isfinite(small)]
     if known.size == 0:
         return Picture(np.zeros(small.shape, np.uint8), None, None)
     lo, hi = (float(v) for v in np.percentile(known, _PERCENTILES))

@@ -2,7 +2,8 @@
 
 A clip at 4 times the standard deviation of the group itself can never fire with few frames: no value of N lies further than
 (N - 1)/sqrt(N) standard deviations from their mean. So the noise of a pixel is taken from the differences of adjacent
-frames over the whole quadrant, and values further than 4 sigma of that from the pixel's median are left out.
+frames over the whole quadrant, and values further than 4 sigma of that from the pixel's median are left out, sigma being widened by
+sqrt(1 + 1/(N - 2)): where one of N values is wild, the median is that of N - 1 others and moves with them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ NOISY = 4
 
 _NOISY_PROBABILITY = 1e-6
 _HALF_WIDTH = 2047
-_TRUNCATED_VARIANCE = 0.99893
-"""Variance of a standard normal cut at 4 sigma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,17 @@ def frame_noise(codes: NDArray[np.uint16]) -> float | None:
 
 
 @compiled
+def _widened(reach: float, n: int) -> float:
+    return reach * math.sqrt(1.0 + 1.0 / (n - 2)) if n > 2 else reach
+
+
+@compiled
 def _clipped_pixel(codes: NDArray[np.uint16], offsets: NDArray[np.float64], reach: float) -> tuple[float, float, int]:
     """Mean, sum of squared deviations and number of the values within ``reach`` of their median; of all if it is the minority."""
     is_valid = (codes > 0) & (codes < CODES - 1) & ~np.isnan(offsets)
     values = codes[is_valid] - offsets[is_valid]
     middle = np.median(values)
+    reach = _widened(reach, values.size)
     n, total = 0, 0.0
     for value in values:
         if abs(value - middle) <= reach:
@@ -120,11 +125,20 @@ def _stack(
                 continue
             centre = total[x] / used
             # a value d from the mean of all lies d N/(N - 1) from the mean of the others
-            if max(high[x] - centre, centre - low[x]) * used <= reach * (used - 1) or used == 1:
+            if max(high[x] - centre, centre - low[x]) * used <= _widened(reach, used) * (used - 1) or used == 1:
                 mean[y, x], squares[y, x] = centre, max(0.0, square[x] - total[x] * centre)
                 n[y, x] = used
                 continue
             mean[y, x], squares[y, x], n[y, x] = _clipped_pixel(codes[:, y, x], offsets[:, y], reach)
+
+
+def _truncated_variance(sigma: float, n: int) -> float:
+    """Return the variance of a standard normal cut where the clip of n frames cuts; 1 where nothing is cut."""
+    if n < 3:
+        return 1.0
+    cut = _widened(sigma, n)
+    density = math.exp(-0.5 * cut * cut) / math.sqrt(2.0 * math.pi)
+    return 1.0 - 2.0 * cut * density / math.erf(cut / math.sqrt(2.0))
 
 
 def clipped_stack(
@@ -141,7 +155,7 @@ def clipped_stack(
     noise
         Standard deviation of one pixel of one frame. None: nothing is clipped and there is no ``sem``.
     sigma
-        Reach of the clip about the pixel's median, in units of ``noise``.
+        Reach of the clip about the pixel's median, in units of ``noise`` (widened for few frames: see the module).
 
     Returns
     -------
@@ -155,9 +169,8 @@ def clipped_stack(
     mean, squares = np.empty(shape, np.float32), np.empty(shape, np.float32)
     n, n_valid = np.empty(shape, np.int32), np.empty(shape, np.int32)
     _stack(codes, offsets, math.inf if noise is None else sigma * noise, mean, squares, n, n_valid)
-    truncation = 1.0 if noise is None else _TRUNCATED_VARIANCE
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.where(n > 1, squares / (truncation * (n - 1)), np.nan)
+        variance = np.where(n > 1, squares / (_truncated_variance(sigma, len(codes)) * (n - 1)), np.nan)
     counts = np.arange(len(codes) + 1)
     limit = np.where(counts > 1, chdtri(np.maximum(counts - 1, 1), _NOISY_PROBABILITY), np.inf)
     is_noisy = np.zeros(shape, np.bool_) if noise is None else squares > limit[n] * noise**2

@@ -26,44 +26,68 @@ def section(data: Gathered) -> Section:
 def with_excess(compliance: pl.DataFrame) -> pl.DataFrame:
     """Add ``excess``: how far a value lies beyond the nearer limit, in half widths of the allowed range.
 
-    -1 is the middle of the range, 0 its edge, positive outside. With one limit alone, or no width, the distance is in the unit
-    of the value. NULL where there is no value. ``pass`` is made false where it is NULL.
+    -1 is the middle of the range, 0 its edge, positive outside. With one limit alone the distance is in units of that limit, where
+    a single value is allowed in units of the value, -1 being equal. NULL where there is no value or no limit. ``pass`` is made
+    false where it is NULL.
     """
-    below, above = pl.col("lo") - pl.col("value"), pl.col("value") - pl.col("hi")
-    half = (pl.col("hi") - pl.col("lo")) / 2
-    scale = pl.when(half > 0).then(half).otherwise(1.0)
-    excess = pl.max_horizontal(below, above) / scale
+    value, lo, hi = pl.col("value"), pl.col("lo"), pl.col("hi")
+    half = (hi - lo) / 2
+    nearer = pl.coalesce(lo, hi).abs()
+    scale = pl.when(half > 0).then(half).when(nearer > 0).then(nearer).otherwise(1.0)
+    excess = pl.max_horizontal(lo - value, value - hi) / scale
+    is_equal = ((lo == hi) & (value == lo)).fill_null(value=False)
     return compliance.with_columns(
-        excess=pl.when(pl.col("value").is_not_null()).then(excess),
+        excess=pl.when(is_equal).then(-1.0).when(value.is_not_null()).then(excess),
         **{"pass": pl.col("pass").fill_null(value=False)},
     )
 
 
-def rule_summary(checks: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per rule and metric: ``n``, ``n_failed``, ``n_missing`` and the columns of its worst row."""
-    worst = pl.struct("obsid", "ccd", "quadrant", "script_column", "value", "value_err", "lo", "hi", "excess", "pass")
-    order = ["pass", pl.col("excess").fill_null(float("inf")) * -1]
+def summary_by(checks: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """Return one row per value of ``keys``, those with failures first.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``keys``, ``n`` values, ``n_metrics``, ``n_failed``, ``n_missing`` without a value, and the columns of the worst row: a
+        failing one before one that passes, the farthest out first, a missing value before all.
+    """
+    columns = ("obsid", "ccd", "quadrant", "script_column", "value", "value_err", "lo", "hi", "excess")
+    worst = pl.struct(*columns, worst_metric="metric")
+    order = [pl.col("pass"), -pl.col("excess").fill_null(float("inf"))]
     return (
         checks.sort(order, maintain_order=True)
-        .group_by("rule", "metric", maintain_order=True)
+        .group_by(*keys, maintain_order=True)
         .agg(
             n=pl.len(),
+            n_metrics=pl.col("metric").n_unique(),
             n_failed=(~pl.col("pass")).sum(),
             n_missing=pl.col("value").is_null().sum(),
             worst=worst.first(),
         )
         .unnest("worst")
-        .sort("n_failed", "rule", "metric", descending=[True, False, False])
+        .sort("n_failed", *keys, descending=[True, *(False for _ in keys)])
     )
 
 
 def _rules(checks: pl.DataFrame) -> Html:
+    by_rule = summary_by(checks, "rule")
+    note = "One line per rule; the worst value is the one farthest outside its limits, or nearest to them if all pass."
+    parts = [element("p", note, class_="note"), _summary_table(by_rule)]
+    if by_rule["n_metrics"].max() != 1:
+        every = summary_by(checks, "rule", "metric")
+        parts.append(folded(f"Every metric of every rule ({every.height})", _summary_table(every), is_open=False))
+    return joined(parts)
+
+
+def _summary_table(summary: pl.DataFrame) -> Html:
+    has_metrics = "metric" not in summary.columns
     heads = [
         Head("rule"),
-        Head("metric"),
-        Head("checked", is_number=True),
+        Head("values", is_number=True),
+        *([Head("metrics", is_number=True)] if has_metrics else []),
         Head("failed", is_number=True),
         Head("", about="verdict"),
+        Head("worst of", about="metric of the worst value"),
         Head("worst value", is_number=True, about="failing, or nearest to a limit"),
         Head("limits", is_number=True),
         Head("where"),
@@ -71,18 +95,18 @@ def _rules(checks: pl.DataFrame) -> Html:
     rows: list[list[Child]] = [
         [
             written(row["rule"]),
-            written(row["metric"]),
             written(row["n"]),
+            *([written(row["n_metrics"])] if has_metrics else []),
             _failed(row["n_failed"], row["n_missing"]),
             state("failed") if row["n_failed"] else state("ok"),
+            written(row["worst_metric"]),
             measured(row["value"], row["value_err"]),
             _limits(row["lo"], row["hi"]),
             _where(row),
         ]
-        for row in rule_summary(checks).iter_rows(named=True)
+        for row in summary.iter_rows(named=True)
     ]
-    note = "One line per rule; the worst value is the one farthest outside its limits, or nearest to them if all pass."
-    return joined([element("p", note, class_="note"), plain_table(heads, rows)])
+    return plain_table(heads, rows)
 
 
 def _failing(failing: pl.DataFrame) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import altair as alt
 import polars as pl
@@ -132,8 +132,8 @@ def _layers(
     corner = (x, alt.X2("x2:Q"), y, alt.Y2("y2:Q"))
     centre = (alt.X("mid_x:Q"), alt.Y("mid_y:Q"))
     heading = f"{quantity.title} ({quantity.unit})" if quantity.unit else quantity.title
-    legend = alt.Legend(title=heading, format=quantity.format, gradientLength=240, titleLimit=240, orient="right")
-    fill = alt.Color("value:Q", scale=alt.Scale(scheme="viridis", domain=list(domain), clamp=True), legend=legend)
+    legend = {"title": heading, "format": quantity.format, "gradientLength": 240, "titleLimit": 240, "orient": "right"}
+    fill = alt.Color("value:Q", scale={"scheme": "viridis", "domain": list(domain), "clamp": True}, legend=legend)
     tooltip = [
         alt.Tooltip("block:N"),
         alt.Tooltip("ccd:N", title="CCD"),
@@ -164,20 +164,20 @@ def _layers(
     ]
 
 
-def _scale(lo: float, hi: float) -> alt.Scale:
-    return alt.Scale(domain=[lo, hi], nice=False, zero=False)
+def _scale(lo: float, hi: float) -> dict[str, Any]:
+    return {"domain": [lo, hi], "nice": False, "zero": False}
 
 
-def _axis(n: int) -> alt.Axis:
+def _axis(n: int) -> dict[str, Any]:
     middles = [index + 0.5 for index in range(n)]
-    return alt.Axis(
-        values=middles,
-        labelExpr="format(datum.value + 0.5, 'd')",
-        grid=False,
-        ticks=False,
-        domain=False,
-        labelOverlap=False,
-    )
+    return {
+        "values": middles,
+        "labelExpr": "format(datum.value + 0.5, 'd')",
+        "grid": False,
+        "ticks": False,
+        "domain": False,
+        "tickCount": 2 * n,
+    }
 
 
 def _domain(values: pl.Series) -> tuple[float, float]:

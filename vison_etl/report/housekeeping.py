@@ -104,7 +104,7 @@ def _sentence(summary: pl.DataFrame, keys: pl.DataFrame) -> Html:
     out = keys.filter(pl.col("n_out") > 0).height
     text = (
         f"{counted(summary['key'].n_unique(), 'key')} read during {counted(summary['obsid'].n_unique(), 'exposure')}; "
-        f"{counted(keys.height, 'key')} with performance limits, {out} of them outside at some time."
+        f"{counted(keys.height, 'key')} with performance limits, {out or 'none'} of them outside at some time."
     )
     return element("p", text)
 
@@ -145,12 +145,12 @@ def _positions(keys: pl.DataFrame) -> Figure | None:
         verdict=pl.when(pl.col("n_out") > 0).then(pl.lit("outside")).otherwise(pl.lit("within")),
     )
     base = alt.Chart(common.compact(rows)).encode(
-        alt.Y("key:N", sort=rows["key"].to_list(), title=None, axis=alt.Axis(labelLimit=190)),
+        alt.Y("key:N", sort=rows["key"].to_list(), title=None, axis={"labelLimit": 190}),
         alt.X(
             "position_lo:Q",
             title="position within the limits (half widths from the middle)",
-            scale=alt.Scale(domain=[-SHOWN_EDGE, SHOWN_EDGE]),
-            axis=alt.Axis(values=[-2, -1, 0, 1, 2]),
+            scale={"domain": [-SHOWN_EDGE, SHOWN_EDGE]},
+            axis={"values": [-2, -1, 0, 1, 2]},
         ),
     )
     tips = common.tips("key", "unit", "lowest", "highest", "lo", "hi", "n_out", "obsid")
@@ -187,14 +187,14 @@ def _temperatures(summary: pl.DataFrame, exposures: pl.DataFrame, limits: pl.Dat
         return None
     base = alt.Chart(common.compact(rows)).encode(common.along(rows), color=common.colour("ccd", CCDS, "CCD"))
     y = alt.Y("mean:Q", title="temperature (°C)", scale=common.free())
-    side = alt.Legend(title="side of the ROE", orient="top", direction="horizontal", symbolType="stroke")
-    lines = base.mark_line(point=alt.OverlayMarkDef(size=18)).encode(
+    side = {"title": "side of the ROE", "orient": "top", "direction": "horizontal", "symbolType": "stroke"}
+    lines = base.mark_line(point={"size": 18}).encode(
         y, alt.StrokeDash("side:N", legend=side), tooltip=common.tips("key", "obsid", "mean", "bar_lo", "bar_hi")
     )
     mine = limits.filter(pl.col("key").is_in(keys)).select("lo", "hi").unique()
     edges = mine.row(0) if mine.height == 1 else ()
     rules = common.limit_lines([(edge, f"limit {edge:g} °C") for edge in edges])
-    chart = alt.layer(common.bars(base), lines, *rules).properties(width=940, height=220)
+    chart = alt.layer(common.bars(base), lines, *rules).properties(width=common.WIDE, height=220)
     return Figure(
         "ccd_temperatures",
         "CCD temperatures",

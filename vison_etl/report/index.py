@@ -137,7 +137,9 @@ def _summary(values: Mapping[str, pl.DataFrame]) -> Html:
     rows = [row for q in headlines.quantities() if (row := _summary_row(q, values[str(q["key"])])) is not None]
     if not rows:
         return element("p", "There are no results yet.")
-    return plain_table(heads, rows, "Over all channels of all blocks.")
+    return plain_table(
+        heads, rows, "Over all channels of all blocks; noise and offset are those of the serial overscan."
+    )
 
 
 def _summary_row(quantity: Mapping[str, Any], values: pl.DataFrame) -> list[Child] | None:

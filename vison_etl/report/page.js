@@ -1,6 +1,8 @@
 (function () {
   "use strict";
   const options = { renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false } };
+  const places = Array.from(document.querySelectorAll(".vis"));
+  const folds = Array.from(document.querySelectorAll("details"));
   const drawn = new WeakSet();
   function draw(place) {
     if (drawn.has(place)) { return Promise.resolve(); }
@@ -11,16 +13,14 @@
       place.classList.add("problem");
     });
   }
-  async function drawAll(places) {
-    for (const place of places) { await draw(place); }
+  async function drawShown(within) {
+    for (const place of within) {
+      if (!place.closest("details:not([open])")) { await draw(place); }
+    }
   }
-  const isShown = (place) => !place.closest("details:not([open])");
-  const places = Array.from(document.querySelectorAll(".vis"));
-  document.querySelectorAll("details").forEach(function (fold) {
-    fold.addEventListener("toggle", function () { drawAll(Array.from(fold.querySelectorAll(".vis")).filter(isShown)); });
+  folds.forEach(function (fold) {
+    fold.addEventListener("toggle", function () { drawShown(Array.from(fold.querySelectorAll(".vis"))); });
   });
-  window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (fold) { fold.open = true; });
-  });
-  drawAll(places.filter(isShown)).then(function () { document.documentElement.dataset.drawn = "yes"; });
+  window.addEventListener("beforeprint", function () { folds.forEach(function (fold) { fold.open = true; }); });
+  drawShown(places).then(function () { document.documentElement.dataset.drawn = "yes"; });
 })();

@@ -60,7 +60,8 @@ def _plain(value: float, digits: int) -> str:
         return "0"
     power = math.floor(math.log10(abs(value)))
     if _LEAST_PLAIN <= abs(value) < _MOST_PLAIN:
-        text = _signed(value, max(digits - 1 - power, 0))
+        decimals = digits - 1 - power
+        text = _signed(round(value, decimals), max(decimals, 0))
         return text.rstrip("0").rstrip(".") if "." in text else text
     mantissa = _signed(value / 10.0**power, min(digits - 1, 3))
     return f"{mantissa}·10{str(power).translate(_SUPERSCRIPT)}"

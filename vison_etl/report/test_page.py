@@ -73,7 +73,7 @@ def _results(data: Gathered) -> Section:
         if table.name in _ELSEWHERE or frame.is_empty():
             continue
         parts += [
-            element("h3", table.name.replace("_", " ").capitalize(), id=f"table_{table.name}"),
+            element("h3", element("code", table.name), id=f"table_{table.name}"),
             element("p", table.about, class_="note"),
             result_table(frame, table.name),
         ]

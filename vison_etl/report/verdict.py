@@ -37,15 +37,15 @@ def section(data: Gathered) -> Section:
 
 def _cards(data: Gathered) -> Iterator[Html]:
     status = status_of(data)
-    yield _card(status, "analysis", _GRAVITY.get(status, "plain"))
+    yield _card(status, "status of the analysis", _GRAVITY.get(status, "plain"))
     compliance = data.table("compliance")
     if compliance.height:
         failed = compliance.filter(~pl.col("pass").fill_null(value=False)).height
-        text = f"{failed} of {compliance.height}" if failed else f"all {compliance.height} passed"
-        yield _card(text, "checks failed" if failed else "checks", "bad" if failed else "good")
+        text = f"{failed} failed" if failed else "all passed"
+        yield _card(text, f"of {compliance.height} values checked", "bad" if failed else "good")
     if data.run is not None:
         flags = data.table("flags").height
-        yield _card(str(flags) if flags else "none", "flags", "warn" if flags else "good")
+        yield _card(counted(flags, "flag") if flags else "no flags", "raised", "warn" if flags else "good")
     if data.acquisition is not None:
         found, expected = data.acquisition["n_found"], data.acquisition["n_expected"]
         gravity = "good" if data.acquisition["status"] == "complete" else "bad"
@@ -91,7 +91,7 @@ def _remarks(data: Gathered) -> Iterator[str]:
 def _flags(data: Gathered) -> Html:
     flags = data.table("flags")
     if flags.is_empty():
-        return element("p", "No flags raised.", class_="note") if data.run is not None else Html("")
+        return Html("")
     meanings = {name: flag.meaning for name, flag in flag_table().items()}
     heads = [Head("flag"), Head("meaning"), Head("n", is_number=True), Head("worst or first")]
     rows: list[list[Child]] = [

@@ -22,9 +22,7 @@ class ResultsError(Exception):
     """The results cannot be read; the message says why and what to do."""
 
 
-def connect(
-    lake: LakeLike | None = None, database: str | os.PathLike[str] | None = None, *, only_lake: bool = False
-) -> Connection:
+def connect(lake: LakeLike | None = None, database: str | os.PathLike[str] | None = None) -> Connection:
     """Open the published results of a lake, read-only, as they are now.
 
     The connection keeps the snapshot it opened however often a new one is published. Tables of your own can be made in its
@@ -36,8 +34,6 @@ def connect(
         Folder of the lake; ``$VISON_ETL_LAKE`` or ``./lake`` if None.
     database
         The results database; ``<lake>/results.duckdb`` if None.
-    only_lake
-        Deny the connection every file but those of the lake.
 
     Returns
     -------
@@ -54,9 +50,9 @@ def connect(
     if not path.exists():
         raise ResultsError(f"no results at {path}: run `vison-etl publish --lake {root}`, or give --lake or --db")
     try:
-        return open_to_read(path, only_below=root if only_lake else None)
+        return open_to_read(path)
     except DatabaseError as error:
-        return _open_again(path, root if only_lake else None, error)
+        return _open_again(path, error)
 
 
 def table(name: str, lake: LakeLike | None = None, database: str | os.PathLike[str] | None = None) -> pl.DataFrame:
@@ -95,9 +91,10 @@ def table_names(connection: Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in found)
 
 
-def behind(connection: Connection, lake: LakeLike | None = None) -> str | None:
-    """Return how an open snapshot is behind its lake, as a line for people; None if it is not."""
-    changes = find_changes(connection, lake_root(lake))
+def behind(lake: LakeLike | None = None, database: str | os.PathLike[str] | None = None) -> str | None:
+    """Return how the published results are behind their lake, as a line for people; None if they are not."""
+    with connect(lake, database) as connection:
+        changes = find_changes(connection, lake_root(lake))
     parts = []
     if changes.runs:
         parts.append(f"{len(changes.runs)} runs are not in")
@@ -105,18 +102,18 @@ def behind(connection: Connection, lake: LakeLike | None = None) -> str | None:
         parts.append(f"{len(changes.vanished)} runs are gone")
     if changes.folders or changes.viewed is not None:
         names = sorted({name for name, _ in changes.folders}) or ["large tables"]
-        parts.append(f"the lake has other {', '.join(names)}")
-    return f"the results are older than the lake ({'; '.join(parts)}): run vison-etl publish" if parts else None
+        parts.append(f"{', '.join(names)} changed")
+    return f"the results are older than the lake ({'; '.join(parts)}): run `vison-etl publish`" if parts else None
 
 
-def _open_again(path: Path, only_below: Path | None, error: DatabaseError) -> Connection:
+def _open_again(path: Path, error: DatabaseError) -> Connection:
     """Open a snapshot beside which a client that opened the old one for writing has left its log; the log is not ours."""
     log = path.with_name(f"{path.name}.wal")
     if not log.exists() or _NOT_ITS_LOG not in str(error):
         raise ResultsError(_why(path, error)) from error
     try:
         log.unlink(missing_ok=True)
-        return open_to_read(path, only_below=only_below)
+        return open_to_read(path)
     except (DatabaseError, OSError) as again:
         raise ResultsError(_why(path, again)) from again
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vison_etl import tables
+from vison_etl.results.db import Constant
 from vison_etl.tables import Column, Table
-
-Value = str | int | float | bool | datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def has_parts(root: Path, table: Table) -> bool:
     return next(list_parts(root, table), None) is not None
 
 
-def read_run_record(root: Path, run_id: str) -> tuple[Value, ...]:
+def read_run_record(root: Path, run_id: str) -> tuple[Constant, ...]:
     """Return the row of table ``runs`` from the record of a run.
 
     Raises
@@ -67,7 +66,7 @@ def read_run_record(root: Path, run_id: str) -> tuple[Value, ...]:
     return tuple(_value(column, record) for column in tables.table("runs").columns)
 
 
-def _value(column: Column, record: Mapping[str, Any]) -> Value:
+def _value(column: Column, record: Mapping[str, Any]) -> Constant:
     value = record.get(column.name)
     if value is None:
         return None

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from vison_etl import tables
 from vison_etl.results import ddl
-from vison_etl.results.db import Connection, DatabaseError, first_line, literal, rows, run
+from vison_etl.results.db import Connection, DatabaseError, first_line, literal, rows, run, values
 from vison_etl.results.inventory import Part, has_parts, list_parts, list_run_ids, read_run_record
 from vison_etl.tables import Table
 
@@ -140,8 +140,7 @@ def _append_runs(connection: Connection, root: Path, run_ids: Sequence[str], fau
     for run_id, problem in faults.runs.items():
         connection.execute("insert into snapshot.skipped_runs values (?, ?)", [run_id, problem])
     if records:
-        marks = ", ".join("?" * len(records[0]))
-        connection.executemany(f"insert into history.runs values ({marks})", records)
+        connection.execute(f"insert into history.runs values {values(records)}")
     for name, paths in files.items():
         _insert(connection, f"history.{name}", tables.table(name), paths, hive=False)
     return len(records)
@@ -165,12 +164,12 @@ def _refresh_folders(
             _insert(connection, f"main.{name}", table, good, hive=ddl.is_hive(root))
         if parts:
             marks = [(p.table, p.folder, p.path, p.file_bytes, p.mtime_ns, faults.parts.get(p.path)) for p in parts]
-            connection.executemany("insert into snapshot.parts values (?, ?, ?, ?, ?, ?)", marks)
+            connection.execute(f"insert into snapshot.parts values {values(marks)}")
 
 
 def _insert(connection: Connection, target: str, table: Table, files: Sequence[str], *, hive: bool) -> None:
-    order = ", ".join(table.keys)
-    connection.execute(f"insert into {target} by name {_select(table, files, hive=hive)} order by {order}")
+    """Insert the rows of files in the order of the files and of the rows in them: sorted by key, as they were written."""
+    connection.execute(f"insert into {target} by name {_select(table, files, hive=hive)}")
 
 
 def _select(table: Table, files: Sequence[str], *, hive: bool) -> str:
@@ -182,8 +181,10 @@ def _select(table: Table, files: Sequence[str], *, hive: bool) -> str:
 
 def _run_files(root: Path, run_id: str) -> list[tuple[Table, Path]]:
     folder = root / "runs" / run_id
-    with os.scandir(folder) as entries:
-        names = {entry.name for entry in entries}
+    try:
+        names = set(os.listdir(folder))  # noqa: PTH208 - names are wanted, 800 folders at a time
+    except FileNotFoundError:
+        return []
     wanted = ((table, f"{table.name}.parquet") for table in ddl.run_tables() if table.name != "runs")
     return [(table, folder / name) for table, name in wanted if name in names]
 

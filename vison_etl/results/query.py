@@ -35,7 +35,7 @@ def run_sql(
     lake, database
         As for ``connect``.
     text
-        One statement that reads. Nothing but the lake can be read by it, and nothing written.
+        One statement that reads. It may join other files (``read_parquet``, ``read_csv``); nothing can be written by it.
     params
         Values for ``$name`` in it.
 
@@ -51,7 +51,7 @@ def run_sql(
     ResultsError
         If there are no results.
     """
-    with connect(lake, database, only_lake=True) as connection:
+    with connect(lake, database) as connection:
         try:
             _check(connection, text)
             return plain(connection.sql(text, params=dict(params) if params else None).pl())
@@ -89,8 +89,6 @@ def _check(connection: Connection, text: str) -> None:
 
 def _explain(connection: Connection, error: DatabaseError) -> str:
     line = first_line(error)
-    if "disabled by configuration" in line:
-        return f"{line.split(' - ')[0]}: only files of the lake can be read here; publish again if it moved"
     missing = _MISSING.search(line)
     if missing is None:
         return line

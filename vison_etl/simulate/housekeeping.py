@@ -37,6 +37,11 @@ def _is_ccd_temperature(key: str) -> bool:
     return key.startswith("CCD") and _CCD_TEMPERATURE in key
 
 
+def _logged_temperature(key: str) -> str:
+    """Return the log column of a CCD temperature: ``CCD2_TEMP_B`` is ``r1c2_tb_degc``."""
+    return f"r1c{key[3]}_{_SIDES[key[-1]]}_degc"
+
+
 @cache
 def _standing_error(seed: int, block: str, key: str) -> float:
     """Return the constant deviation of a reading, in units of its spread, from -1 to 1."""
@@ -47,7 +52,7 @@ def _centre_and_noise(seed: int, block: str, key: str, logged: Mapping[str, LogV
     raw = settings()["housekeeping"]
     error = _standing_error(seed, block, key)
     if _is_ccd_temperature(key):
-        return raw["temperature_degc"] + error * raw["temperature_error_degc"], raw["temperature_noise_degc"]
+        return float(str(logged[_logged_temperature(key)])), raw["temperature_noise_degc"]
     limit = _limits().get(key)
     if limit is None:
         return 0.0, 0.0
@@ -66,7 +71,7 @@ def _centre_and_noise(seed: int, block: str, key: str, logged: Mapping[str, LogV
 def readings(seed: int, block: str, obsid: int, logged: Mapping[str, LogValue]) -> NDArray[np.float64]:
     """Return the readings of one exposure.
 
-    Commanded voltages come back within 0.05 V, CCD temperatures within 0.3 degC of -120, everything else near the middle of its
+    Commanded voltages come back within 0.05 V, CCD temperatures within 0.1 degC of the log's, everything else near the middle of its
     performance limits, flags as they must be.
 
     Parameters
@@ -89,15 +94,15 @@ def readings(seed: int, block: str, obsid: int, logged: Mapping[str, LogValue]) 
     return np.asarray(np.where(noise > 0.0, np.round(noisy, digits), centre))
 
 
-def ccd_temperatures(seed: int, block: str, obsid: int) -> dict[str, float]:
-    """Return the temperatures that the log shows, degC, by normalised name."""
+def ccd_temperatures(seed: int, block: str, obsid: int, commanded_degc: float) -> dict[str, float]:
+    """Return the temperatures that the log shows, within 0.25 degC of those of the test, by normalised name."""
     rng = generator(stream(seed, block, Purpose.HOUSEKEEPING, obsid, "log"))
     raw = settings()["housekeeping"]
     out = {}
     for ccd in (1, 2, 3):
         for side, short in _SIDES.items():
             error = _standing_error(seed, block, f"CCD{ccd}_TEMP_{side}")
-            value = raw["temperature_degc"] + error * raw["temperature_error_degc"]
+            value = commanded_degc + error * raw["temperature_error_degc"]
             noise = raw["temperature_noise_degc"] * float(np.clip(rng.standard_normal(), -3.0, 3.0)) / 3.0
             out[f"r1c{ccd}_{short}_degc"] = round(value + noise, 2)
     return out

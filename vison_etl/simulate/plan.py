@@ -147,7 +147,7 @@ def _logged(plan: DayPlan, test: str, column: Column, obsid: int, started_at: da
         **logged_values(column),
         **common,
         **_equipment(plan.block),
-        **ccd_temperatures(plan.seed, plan.block, obsid),
+        **ccd_temperatures(plan.seed, plan.block, obsid, definition(test).ccd_temperature_degc),
         "obsid": obsid,
         "started_at": started_at,
         "calscrpt": f"vis_CalCamp_{test}.xlsx",

@@ -7,13 +7,13 @@ import pytest
 
 from tests.pulls import assert_pulls
 from vison_etl.effects.readout_noise.model import (
+    Estimate,
     Squares,
     chain_mean,
     components,
     in_electrons,
     root,
 )
-from vison_etl.effects.readout_noise.model import Estimate as E
 
 
 def _squares(d, kept=None):
@@ -146,8 +146,8 @@ def test_root_and_its_error():
 
 
 def test_electrons_carry_the_error_of_the_gain():
-    found = in_electrons(E(1.2, 0.012), 3.5, 0.035)
+    found = in_electrons(Estimate(1.2, 0.012), 3.5, 0.035)
     assert found.value == pytest.approx(4.2)
     assert found.error == pytest.approx(4.2 * np.hypot(0.01, 0.01))
-    assert in_electrons(E(1.2, 0.012), None, None).value is None
-    assert in_electrons(E(None, None), 3.5, 0.1).value is None
+    assert in_electrons(Estimate(1.2, 0.012), None, None).value is None
+    assert in_electrons(Estimate(None, None), 3.5, 0.1).value is None

@@ -77,18 +77,23 @@ def _fluence(tables: Tables) -> Figure | None:
     )
     if rows.is_empty():
         return None
-    data = common.compact(common.with_bar(rows.sort("light_nm", *keys), "residual_pct"))
+    limit = _residual_limit_pct(rows["residual_pct"])
+    rows = common.with_bar(rows.sort("light_nm", *keys), "residual_pct").with_columns(
+        pl.col("bar_lo", "bar_hi").clip(-limit, limit), shown_pct=pl.col("residual_pct").clip(-limit, limit)
+    )
+    data = common.compact(rows)
     quadrants = common.present(data, "quadrant", QUADRANTS)
     base = alt.Chart(data).encode(color=common.colour("quadrant", quadrants, "quadrant"))
     tips = common.tips(
         "ccd", "quadrant", "light_nm", "exptime_s", "signal_adu", "residual_pct", "residual_pct_err", "frames"
     )
-    above = alt.X("exptime_s:Q", axis=alt.Axis(labels=False, ticks=False, title=None))
+    above = alt.X("exptime_s:Q", axis={"labels": False, "ticks": False, "title": None})
     below = alt.X("exptime_s:Q", title="commanded exposure time (s)")
-    signal = alt.Y("signal_adu:Q", title="signal (ADU)", axis=alt.Axis(format="~s"))
+    signal = alt.Y("signal_adu:Q", title="signal (ADU)", axis={"format": "~s"})
     line = base.mark_line(strokeWidth=1.2, opacity=0.8).encode(above, alt.Y("model_adu:Q"), detail="light_nm:N")
     points = base.mark_point().encode(above, signal, tooltip=tips)
-    residual = base.mark_point(size=22).encode(below, alt.Y("residual_pct:Q", title="residual (%)"), tooltip=tips)
+    shown = alt.Y("shown_pct:Q", title="residual (%)", scale={"domain": [-limit, limit]})
+    residual = base.mark_point(size=22).encode(below, shown, tooltip=tips)
     zero = common.zero_line(alt.Chart(data), "ccd")
     curves = alt.layer(points, line).properties(width=310, height=190)
     residuals = alt.layer(zero, common.bars(base).encode(below), residual).properties(width=310, height=110)
@@ -97,13 +102,20 @@ def _fluence(tables: Tables) -> Figure | None:
         "Signal against exposure time",
         "Mean of the image region less prescan, averaged over the frames of one exposure time, and the fitted line "
         "rate x (time + shutter offset). Below: (measured - line) in per cent of the line. Bars: one sigma, the larger "
-        "of the random error and the scatter between frames.",
+        "of the random error and the scatter between frames. "
+        f"Points beyond {limit:g} % stand at the edge.",
         alt.vconcat(_by_ccd(curves, has_header=True), _by_ccd(residuals, has_header=False), spacing=6),
     )
 
 
+def _residual_limit_pct(residuals: pl.Series) -> float:
+    """Return how far the panel of residuals reaches: twice what most of them do; saturated exposures lie far outside."""
+    most = residuals.abs().quantile(0.8) or 0.0
+    return max(0.5, float(f"{2 * most:.1g}"))
+
+
 def _by_ccd(chart: common.Layered, *, has_header: bool) -> alt.FacetChart:
-    column = alt.Column("ccd:N", title=None, sort=list(CCDS), header=alt.Header() if has_header else None)
+    column = alt.Column("ccd:N", title=None, sort=list(CCDS), header={} if has_header else None)
     return chart.facet(column=column, bounds="flush", spacing=16)
 
 
@@ -116,7 +128,7 @@ def _saturation(tables: Tables) -> Figure | None:
     )
     expected = _expected_s(common.given(tables, "exposures"))
     base = alt.Chart(common.compact(rows)).encode(
-        alt.X("channel:N", title="channel (CCD, quadrant)", axis=alt.Axis(labelAngle=0)),
+        common.channels(),
         color=common.colour("quadrant", common.present(rows, "quadrant", QUADRANTS), "quadrant"),
     )
     points = base.mark_point(size=50).encode(
@@ -125,7 +137,7 @@ def _saturation(tables: Tables) -> Figure | None:
     )
     profile = [common.reference_line(expected, "chamber profile")] if expected else []
     limits = common.limit_lines(common.limits_of(tables, "saturation_s"))
-    chart = alt.layer(*profile, common.bars(base), points, *limits).properties(width=980, height=210)
+    chart = alt.layer(*profile, common.bars(base), points, *limits).properties(width=common.WIDE, height=210)
     return Figure(
         "saturation_time",
         "Saturation time per channel",

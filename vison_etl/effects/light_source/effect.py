@@ -5,7 +5,7 @@ from __future__ import annotations
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Parameters
 
 PARAMETERS: Parameters = {
-    "max_fluence_fraction": 0.8,
+    "max_fluence_fraction": 0.85,
     "max_saturated_fraction": 0.001,
     "zero_signal_err_adu": 3.0,
     "min_stability_frames": 5,

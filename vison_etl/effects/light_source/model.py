@@ -150,7 +150,7 @@ def _line(t: _Floats, y: _Floats, e: _Floats) -> _Line:
 def _repeatability(t: _Floats, y: _Floats, e: _Floats, dof: int) -> float:
     """Return s such that chi2 with the errors sqrt(e² + (s F)²) equals ``dof``; chi2 falls with s."""
     low, high = 0.0, 1.0
-    for _ in range(60):
+    for _ in range(40):
         middle = 0.5 * (low + high)
         if _line(t, y, np.hypot(e, middle * y)).chi2 > dof:
             low = middle

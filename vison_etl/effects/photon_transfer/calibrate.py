@@ -35,14 +35,8 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     """
     tiles = _tiles_of_used_frames(inputs)
     names = tiles.select("pair", "obsid_1", "obsid_2", "script_column").unique().sort("pair")
-    groups = tiles.partition_by("ccd", "quadrant", as_dict=True, maintain_order=True) if tiles.height else {}
     rules = _rules(inputs.parameters)
-    empty = tiles.clear()
-    channels: dict[_Key, Channel] = {
-        (ccd, quadrant): analyse_channel(_arrays(groups.get((ccd, quadrant), empty)), rules)
-        for ccd in CCDS
-        for quadrant in QUADRANTS
-    }
+    channels = {key: analyse_channel(arrays, rules) for key, arrays in _by_channel(tiles)}
     gain = [row for key, channel in channels.items() for row in _gain_rows(key, channel, inputs.wavelength_nm)]
     pairs = {row["pair"]: row for row in names.iter_rows(named=True)}
     points = [row for key, channel in channels.items() for row in _point_rows(key, channel, pairs)]
@@ -86,10 +80,15 @@ def _tiles_of_used_frames(inputs: CalibrationInput) -> pl.DataFrame:
     )
 
 
-def _arrays(tiles: pl.DataFrame) -> Tiles:
+def _by_channel(tiles: pl.DataFrame) -> Iterator[tuple[_Key, Tiles]]:
+    """Yield the arrays of each of the twelve channels, empty where there are none."""
     arrays: dict[str, Any] = {name: tiles[name].fill_null(0).to_numpy().astype(np.int64) for name in _INTEGERS}
-    arrays |= {name: tiles[name].cast(pl.Float64).to_numpy().astype(np.float64) for name in _FLOATS}
-    return Tiles(**arrays)
+    arrays |= {name: tiles[name].cast(pl.Float64).to_numpy() for name in _FLOATS}
+    ccds, quadrants = (tiles[name].cast(pl.String).to_numpy().astype(str) for name in ("ccd", "quadrant"))
+    for ccd in CCDS:
+        for quadrant in QUADRANTS:
+            here = np.flatnonzero((ccds == ccd) & (quadrants == quadrant))
+            yield (ccd, quadrant), Tiles(**{name: values[here] for name, values in arrays.items()})
 
 
 def _gain_rows(key: _Key, channel: Channel, wavelength_nm: float | None) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,13 @@ from vison_etl.effects.photon_transfer.exponential import fit_exponential
 from vison_etl.effects.photon_transfer.goodness import level_chi2
 from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, Model, Points, adopted_model
 from vison_etl.effects.photon_transfer.quadratic import fit_quadratic
-from vison_etl.effects.photon_transfer.turnoff import Turnoff, TurnoffData, TurnoffLimits, find_turnoff
+from vison_etl.effects.photon_transfer.turnoff import (
+    Turnoff,
+    TurnoffData,
+    TurnoffLimits,
+    find_turnoff,
+    levels_cut_by_adc,
+)
 
 _MISMATCH_SIGMA = 5.0
 
@@ -87,8 +93,8 @@ class Channel:
 def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
     """Fit one channel.
 
-    A tile is measured if enough of its pixels were used and saturated if too many are. A pair whose frames differ in flux or
-    that has too few tiles is left out whole. The fits take the other tiles up to the turn-off.
+    A tile is measured if enough of its pixels were used and saturated if too many are. Levels that the ADC cuts, pairs whose
+    frames differ in flux and pairs with too few tiles are left out whole. The fits take the other tiles up to the turn-off.
     """
     saturated = tiles.n_saturated > rules.saturated_fraction_max * tiles.area_px
     measured = np.isfinite(tiles.variance_adu2) & np.isfinite(tiles.mean_adu) & (tiles.variance_adu2 > 0.0)
@@ -96,8 +102,9 @@ def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
     mismatched, sparse = _bad_pairs(tiles, measured, saturated, rules)
     with np.errstate(invalid="ignore", divide="ignore"):
         points = Points(tiles.mean_adu, tiles.variance_adu2, tiles.variance_adu2_err / tiles.variance_adu2)
-    good = measured & ~saturated & ~mismatched & ~sparse
-    turnoff = find_turnoff(_turnoff_data(tiles, points, good, saturated), rules.turnoff, rules.outlier_sigma)
+    cut = saturated | levels_cut_by_adc(tiles.mean_adu, tiles.level, measured, saturated)
+    good = measured & ~cut & ~mismatched & ~sparse
+    turnoff = find_turnoff(_turnoff_data(tiles, points, good), rules.turnoff)
     chosen = np.flatnonzero(good & (np.nan_to_num(tiles.mean_adu, nan=math.inf) <= turnoff.good_below_adu))
     exponential = fit_exponential(points[chosen], outlier_sigma=rules.outlier_sigma)
     kept = chosen[exponential.used] if exponential.has_values else chosen
@@ -109,7 +116,7 @@ def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
     used[chosen[fits[adopted].used]] = True
     reasons = {
         "flux_mismatch": mismatched,
-        "saturated": saturated,
+        "saturated": cut,
         "too_few_tiles": sparse,
         "above_turnoff": good & ~np.isin(np.arange(good.size), chosen),
         "no_fit": good & (not fits[adopted].has_values),
@@ -143,7 +150,7 @@ def _bad_pairs(tiles: Tiles, measured: Mask, saturated: Mask, rules: Rules) -> t
     return mismatched, sparse
 
 
-def _turnoff_data(tiles: Tiles, points: Points, good: Mask, saturated: Mask) -> TurnoffData:
+def _turnoff_data(tiles: Tiles, points: Points, good: Mask) -> TurnoffData:
     return TurnoffData(
         points=points,
         kurtosis=tiles.excess_kurtosis,
@@ -151,8 +158,7 @@ def _turnoff_data(tiles: Tiles, points: Points, good: Mask, saturated: Mask) -> 
         correlation=tiles.corr_01,
         correlation_err=tiles.corr_01_err,
         level=tiles.level,
-        measured=good,
-        saturated=saturated,
+        usable=good,
     )
 
 

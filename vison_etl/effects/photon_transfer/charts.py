@@ -43,7 +43,7 @@ _CAPTIONS = {
     "gain_e_per_adu": "Gain of every model fitted; the adopted one is filled. Models that agree within their bars support "
     "each other; the quadratic one is biased where charge repels charge strongly. Dashed red: the requirement.",
     "noise_e": "Square root of the intercept of the curve times gain, ADC quantisation removed; to be compared with the "
-    "read noise from bias frames.",
+    "read noise from bias frames. A model is missing where its intercept is negative.",
     "a00_per_e": "Fractional change of the collecting area of a pixel per electron that it holds; negative, because a full "
     "pixel shrinks. This is what bends the curve.",
 }
@@ -61,24 +61,24 @@ def _by_channel(
         common.channel(), "quadrant", "model", "is_adopted", value, error, "chi2", "dof", "status", "bar_lo", "bar_hi"
     )
     base = alt.Chart(common.compact(rows)).encode(
-        alt.X("channel:N", title="channel (CCD, quadrant)", axis=alt.Axis(labelAngle=0)),
+        common.channels(),
         xOffset=alt.XOffset("model:N", sort=models),
         color=common.colour("quadrant", common.present(rows, "quadrant", QUADRANTS), "quadrant"),
     )
     shapes = alt.Shape(
         "model:N",
         sort=models,
-        scale=alt.Scale(domain=models, range=["circle", "square", "triangle-up"][: len(models)]),
-        legend=alt.Legend(title="model", orient="top", direction="horizontal"),
+        scale={"domain": models, "range": ["circle", "square", "triangle-up"][: len(models)]},
+        legend={"title": "model", "orient": "top", "direction": "horizontal"},
     )
     points = base.mark_point(size=50).encode(
-        alt.Y(f"{value}:Q", title=axis, scale=common.free(), axis=alt.Axis(format=_FORMATS.get(value, ".4~g"))),
+        alt.Y(f"{value}:Q", title=axis, scale=common.free(), axis={"format": _FORMATS.get(value, ".4~g")}),
         shape=shapes,
         stroke=common.outline("quadrant"),
         fillOpacity=common.hollow_unless("datum.is_adopted"),
         tooltip=common.tips("channel", "model", "is_adopted", value, error, "chi2", "dof", "status"),
     )
-    chart = alt.layer(common.bars(base), points, *common.limit_lines(limits)).properties(width=980, height=230)
+    chart = alt.layer(common.bars(base), points, *common.limit_lines(limits)).properties(width=common.WIDE, height=230)
     return Figure(f"{key}_by_channel", title, f"{_CAPTIONS[value]} Bars: one sigma.", chart)
 
 
@@ -98,16 +98,16 @@ def _turnoff(tables: Tables) -> Figure | None:
         shown_adu=pl.coalesce("turnoff_adu", "turnoff_lower_adu"),
     )
     base = alt.Chart(common.compact(rows)).encode(
-        alt.X("channel:N", title="channel (CCD, quadrant)", axis=alt.Axis(labelAngle=0)),
+        common.channels(),
         color=common.colour("quadrant", common.present(rows, "quadrant", QUADRANTS), "quadrant"),
     )
     shape = alt.Shape(
         "found:N",
-        scale=alt.Scale(domain=["found", "not reached"], range=["circle", "triangle-up"]),
-        legend=alt.Legend(title="turn-off", orient="top", direction="horizontal"),
+        scale={"domain": ["found", "not reached"], "range": ["circle", "triangle-up"]},
+        legend={"title": "turn-off", "orient": "top", "direction": "horizontal"},
     )
     points = base.mark_point(size=55).encode(
-        alt.Y("shown_adu:Q", title="turn-off (ADU)", scale=common.free(), axis=alt.Axis(format="~s")),
+        alt.Y("shown_adu:Q", title="turn-off (ADU)", scale=common.free(), axis={"format": "~s"}),
         shape=shape,
         tooltip=common.tips("channel", "found", "turnoff_adu", "turnoff_e", "bar_lo", "bar_hi"),
     )
@@ -116,5 +116,5 @@ def _turnoff(tables: Tables) -> Figure | None:
         "Turn-off of the curve per channel",
         "Highest signal at which the curve is still good. Bars reach from the last good level to the first bad one; a "
         "triangle is a lower limit: the turn-off was not reached.",
-        alt.layer(common.bars(base), points).properties(width=980, height=190),
+        alt.layer(common.bars(base), points).properties(width=common.WIDE, height=190),
     )

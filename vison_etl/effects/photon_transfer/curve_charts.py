@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -114,13 +115,13 @@ def _axis(scale: str, title: str | None) -> alt.X:
     return alt.X("mean_adu:Q", title=title, scale=_scale(scale), axis=_ticks(scale))
 
 
-def _scale(scale: str) -> alt.Scale:
-    return alt.Scale(type="log", nice=False, padding=6) if scale == "log" else alt.Scale(zero=True, padding=6)
+def _scale(scale: str) -> dict[str, Any]:
+    return {"type": "log", "nice": False, "padding": 6} if scale == "log" else {"zero": True, "padding": 6}
 
 
-def _ticks(scale: str, *, labels: bool = True) -> alt.Axis:
-    values = {"values": [100, 300, 1000, 3000, 10000, 30000]} if scale == "log" else {"tickCount": 4}
-    return alt.Axis(format="~s", labels=labels, ticks=labels, labelBound=True, **values)
+def _ticks(scale: str, *, labels: bool = True) -> dict[str, Any]:
+    values = {"values": [100, 300, 1000, 3000, 10000, 30000], "tickCount": 9} if scale == "log" else {"tickCount": 4}
+    return dict(format="~s", labels=labels, ticks=labels, labelBound=True, **values)
 
 
 def _curves(ccd: str, points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> common.Layered:
@@ -163,7 +164,7 @@ def _residuals(points: pl.DataFrame, x: alt.X) -> common.Layered:
     base = alt.Chart(common.compact(rows))
     marks = base.mark_point(size=20).encode(
         x,
-        alt.Y("shown:Q", title="res. (σ)", scale=alt.Scale(domain=[-limit, limit]), axis=alt.Axis(values=[-5, 0, 5])),
+        alt.Y("shown:Q", title="res. (σ)", scale={"domain": [-limit, limit]}, axis={"values": [-5, 0, 5]}),
         color=common.colour("quadrant"),
         stroke=common.outline("quadrant"),
         fillOpacity=common.hollow_unless(_IS_USED),
@@ -174,6 +175,6 @@ def _residuals(points: pl.DataFrame, x: alt.X) -> common.Layered:
 
 def _across(chart: common.Layered, points: pl.DataFrame, *, height: int, has_header: bool) -> alt.FacetChart:
     quadrants = common.present(points, "quadrant", QUADRANTS)
-    header = alt.Header(labelPadding=2) if has_header else None
+    header = {"labelPadding": 2} if has_header else None
     column = alt.Column("quadrant:N", title=None, sort=quadrants, header=header)
     return chart.properties(width=common.PANEL_WIDTH, height=height).facet(column=column, spacing=14, bounds="flush")

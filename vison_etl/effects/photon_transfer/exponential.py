@@ -117,18 +117,25 @@ def _start(points: Points, fixed_n00: float | None) -> _Theta | None:
     top = float(mean.max())
     if not top > 0.0:
         return None
+    lowest = float(points.mean_adu.min())
     best, found = math.inf, None
     for curvature in _STARTS:
         basis = mean * phi(curvature / top * mean)[0] / variance
-        if fixed_n00 is None:
-            (slope, n00), *_ = np.linalg.lstsq(np.stack([basis, 1.0 / variance], axis=1), np.ones_like(mean))
-        else:
-            n00 = fixed_n00
-            slope = float(basis @ (1.0 - n00 / variance) / (basis @ basis))
+        slope, n00 = _line(basis, variance, fixed_n00)
+        if slope * lowest + n00 <= 0.0:
+            slope, n00 = _line(basis, variance, 0.0)
         misfit = float(np.sum((slope * basis + n00 / variance - 1.0) ** 2))
         if slope > 0.0 and misfit < best:
-            best, found = misfit, (1.0 / float(slope), curvature * float(slope) / (2.0 * top), float(n00))
+            best, found = misfit, (1.0 / slope, curvature * slope / (2.0 * top), n00)
     return found
+
+
+def _line(basis: Floats, variance: Floats, fixed_n00: float | None) -> tuple[float, float]:
+    """Return slope and intercept of slope x basis + n00 / variance = 1, the intercept held if given."""
+    if fixed_n00 is not None:
+        return float(basis @ (1.0 - fixed_n00 / variance) / (basis @ basis)), fixed_n00
+    (slope, n00), *_ = np.linalg.lstsq(np.stack([basis, 1.0 / variance], axis=1), np.ones_like(basis))
+    return float(slope), float(n00)
 
 
 def _deviance(points: Points, weight: Floats, theta: _Theta) -> float:
@@ -176,7 +183,7 @@ def _solve(points: Points, start: _Theta, *, n00_is_free: bool) -> _Solution | N
         if not np.linalg.cond(information) < _CONDITION_MAX:
             return None
         step = np.linalg.solve(information, gradient)
-        if gradient @ step < _CONVERGED:
+        if gradient @ step < _CONVERGED * max(1.0, state.deviance / len(points)):
             covariance = np.zeros((3, 3))
             covariance[np.ix_(free, free)] = np.linalg.inv(information) / np.outer(scale, scale)
             if state.at_bound:

@@ -27,6 +27,8 @@ def agree_with_neighbours(mean_adu: Floats, residual_sigma: Floats, limit_sigma:
     limit_sigma
         Limit.
     """
+    if mean_adu.size == 0:
+        return np.zeros(0, bool)
     order = np.argsort(mean_adu, kind="stable")
     window = min(_WINDOW, max(1, (order.size // 2) | 1))
     local = residual_sigma[order]

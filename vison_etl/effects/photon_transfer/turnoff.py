@@ -20,6 +20,8 @@ _FIRST_TESTED = 2
 _SATURATED_LEVEL = 0.1
 _BIN_TILES = 12
 _BINS_PER_LEVEL = 4
+_BASELINE_BINS = 6
+_MEDIAN_ERROR = 1.2533
 _BIN_SIGMA = 3.0
 
 
@@ -27,18 +29,16 @@ _BIN_SIGMA = 3.0
 class TurnoffData:
     """Tiles of one channel as the search wants them, arrays of equal length.
 
-    ``level`` labels the script column; ``measured`` marks tiles with a variance that may be used, ``saturated`` those with
-    too many saturated pixels (used by none but the rule for levels). The rest is NaN where not measured.
+    ``level`` labels the script column; ``usable`` marks the tiles that count. The rest is NaN where not measured.
     """
 
     points: Points
     kurtosis: Floats
+    kurtosis_err: Floats
     correlation: Floats
     correlation_err: Floats
-    kurtosis_err: Floats
     level: NDArray[np.int64]
-    measured: Mask
-    saturated: Mask
+    usable: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,15 @@ class Turnoff:
     good_below_adu: float
 
 
-def find_turnoff(data: TurnoffData, limits: TurnoffLimits, outlier_sigma: float = 5.0) -> Turnoff:
+def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
     """Find the turn-off of one channel.
 
-    Levels are taken in order of mean signal, those with more than 10 % saturated tiles left out with all above (there the ADC
-    ends the curve first). Each level from the third on is compared with an exponential fit to the levels below it: it is bad
-    if the mean of V / fit - 1 is below -``deficit`` and significant, and if kurtosis or parallel correlation departs from the
-    trend of the levels below by as much as ``limits`` say. The first bad level followed by another, or the last of all,
-    holds the turn-off. The tiles of that level and of the one below, in order of signal, then narrow the bracket: from the
-    mean of the last good bin to the highest tile of the first bad one.
+    Levels are taken in order of mean signal. Each from the third on is compared with an exponential fit to the levels below
+    it. The turn-off lies at the first whose mean of V / fit - 1 is below -``deficit`` and significant, the next level's too
+    (unless it is the last), provided that at it or above kurtosis or parallel correlation departs from the trend of the levels
+    below by as much as ``limits`` say. The tiles of that level and of the one below, in order of signal, then narrow the
+    bracket: from the mean of the last good bin to the highest tile of the first bad one. The fits stop one bin earlier,
+    because the last good bin may hold tiles that are bad by less than the bin can tell.
 
     Returns
     -------
@@ -86,59 +86,95 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits, outlier_sigma: float 
     levels = _levels(data)
     if len(levels) <= _FIRST_TESTED:
         return Turnoff(math.nan, math.nan, math.nan, math.nan, math.inf)
+    medians = [_medians(data.points, tiles) for tiles in levels]
     for k in range(_FIRST_TESTED, len(levels)):
-        below = np.concatenate(levels[:k])
-        fit = _baseline(data.points[below], k, outlier_sigma)
-        if fit is None or not _is_bad(data, levels[:k], levels[k], fit, limits):
+        fit = _baseline(medians[:k])
+        if fit is None or not all(_has_deficit(data.points[tiles], fit, limits) for tiles in levels[k : k + 2]):
             continue
-        if k + 1 == len(levels) or _is_bad(data, levels[:k], levels[k + 1], fit, limits):
-            lower_fit = _baseline(data.points[np.concatenate(levels[: k - 1])], k - 1, outlier_sigma) if k > 2 else None
+        if any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
+            # the level below may already hold some of it: judge its tiles by the levels below that one
+            lower_fit = _baseline(medians[: k - 1]) if k > _FIRST_TESTED else None
             return _bracket(data.points, np.concatenate(levels[k - 1 : k + 1]), lower_fit or fit, limits)
     top = data.points.mean_adu[levels[-1]]
     return Turnoff(float(np.mean(top)), math.nan, math.nan, math.nan, float(np.max(top)))
 
 
+def levels_cut_by_adc(mean_adu: Floats, level: NDArray[np.int64], measured: Mask, saturated: Mask) -> Mask:
+    """Mark the tiles of levels with more than 10 % saturated tiles, and of all levels above such a one.
+
+    Parameters
+    ----------
+    mean_adu, level, measured
+        Mean signal of each tile, label of its script column, whether it was measured; shape (n,).
+    saturated
+        Tiles with too many saturated pixels.
+    """
+    labels, index = np.unique(level, return_inverse=True)
+    cut = np.bincount(index, saturated, labels.size) > _SATURATED_LEVEL * np.bincount(index, minlength=labels.size)
+    signal = np.full(labels.size, math.inf)
+    for k in range(labels.size):
+        tiles = measured & (index == k)
+        signal[k] = float(np.mean(mean_adu[tiles])) if tiles.any() else math.inf
+    ceiling = float(np.min(signal[cut], initial=math.inf))
+    if math.isfinite(ceiling):
+        cut |= signal >= ceiling
+    return np.asarray(cut[index], bool)
+
+
 def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
-    """Return the indices of the measured tiles of each level that the ADC does not cut, in order of mean signal."""
-    levels: list[tuple[float, NDArray[np.int64]]] = []
-    ceiling = math.inf
-    for label in np.unique(data.level):
-        here = data.level == label
-        tiles = np.flatnonzero(here & data.measured & ~data.saturated)
-        signal = float(np.mean(data.points.mean_adu[tiles])) if tiles.size else math.inf
-        if np.mean(data.saturated[here]) > _SATURATED_LEVEL:
-            ceiling = min(ceiling, signal)
-        elif tiles.size:
-            levels.append((signal, tiles))
-    return [tiles for signal, tiles in sorted(levels, key=lambda item: item[0]) if signal < ceiling]
+    """Return the indices of the usable tiles of each level, in order of mean signal."""
+    levels = [np.flatnonzero(data.usable & (data.level == label)) for label in np.unique(data.level[data.usable])]
+    return sorted(levels, key=lambda tiles: float(np.mean(data.points.mean_adu[tiles])))
 
 
-def _baseline(below: Points, n_levels: int, outlier_sigma: float) -> Fit | None:
-    """Fit the levels below; two of them do not tell n00, which matters little there and is held at zero."""
-    fit = fit_exponential(below, outlier_sigma=outlier_sigma, fixed_n00_adu2=0.0 if n_levels < 3 else None)
+def _medians(points: Points, level: NDArray[np.int64]) -> Points:
+    """Return medians of bins of the tiles of a level, which no outlier moves."""
+    bins = _in_order(points, level, _BASELINE_BINS)
+    return Points(
+        np.array([np.median(points.mean_adu[tiles]) for tiles in bins]),
+        np.array([np.median(points.variance_adu2[tiles]) for tiles in bins]),
+        np.array([_MEDIAN_ERROR * np.median(points.relative_err[tiles]) / math.sqrt(tiles.size) for tiles in bins]),
+    )
+
+
+def _baseline(medians: list[Points]) -> Fit | None:
+    """Fit these levels. Two of them do not tell n00, which matters little there and is held at zero."""
+    joined = Points(
+        np.concatenate([part.mean_adu for part in medians]),
+        np.concatenate([part.variance_adu2 for part in medians]),
+        np.concatenate([part.relative_err for part in medians]),
+    )
+    fit = fit_exponential(joined, outlier_sigma=math.inf, fixed_n00_adu2=0.0 if len(medians) < 3 else None)
     return fit if fit.has_values else None
 
 
+def _in_order(points: Points, tiles: NDArray[np.int64], n_bins: int) -> list[NDArray[np.int64]]:
+    """Split tiles into at most ``n_bins`` bins of at least 12 by signal."""
+    ordered = tiles[np.argsort(points.mean_adu[tiles], kind="stable")]
+    return np.array_split(ordered, max(1, min(n_bins, ordered.size // _BIN_TILES)))
+
+
 def _deficit(points: Points, fit: Fit) -> tuple[float, float]:
-    """Return the mean of V / fit - 1 and its error: scatter, or statistics if larger, and the covariance of the fit."""
+    """Return the mean of V / fit - 1 and its error: statistics of the tiles and covariance of the fit.
+
+    The scatter of the tiles is no part of it: where only some tiles of a level are above the full well it is the signal.
+    """
     curve, jacobian = exponential_jacobian(points.mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
-    ratio = points.variance_adu2 / curve - 1.0
     slope = np.mean(jacobian / curve[:, None], axis=0)
     extrapolation = float(slope @ np.nan_to_num(fit.covariance) @ slope)
-    scatter = max(float(np.var(ratio)), float(np.mean(points.relative_err**2))) / len(points)
-    return float(np.mean(ratio)), math.sqrt(scatter + extrapolation)
+    statistics = float(np.mean(points.relative_err**2)) / len(points)
+    return float(np.mean(points.variance_adu2 / curve - 1.0)), math.sqrt(statistics + extrapolation)
 
 
-def _is_bad(
-    data: TurnoffData,
-    below: list[NDArray[np.int64]],
-    level: NDArray[np.int64],
-    fit: Fit,
-    limits: TurnoffLimits,
+def _has_deficit(level: Points, fit: Fit, limits: TurnoffLimits) -> bool:
+    deficit, error = _deficit(level, fit)
+    return deficit < -max(limits.deficit, limits.sigma * error)
+
+
+def _looks_bloomed(
+    data: TurnoffData, below: list[NDArray[np.int64]], level: NDArray[np.int64], limits: TurnoffLimits
 ) -> bool:
-    deficit, error = _deficit(data.points[level], fit)
-    if not deficit < -max(limits.deficit, limits.sigma * error):
-        return False
+    """Tell whether a level's kurtosis departs from the mean, or its correlation from the trend, of the levels below."""
     mean = data.points.mean_adu
     return _departs(mean, data.kurtosis, data.kurtosis_err, below, level, 0, limits.kurtosis, limits.sigma) or _departs(
         mean, data.correlation, data.correlation_err, below, level, 2, limits.correlation, limits.sigma
@@ -161,29 +197,29 @@ def _departs(
     here, x_here = float(np.mean(values[level])), float(np.mean(mean[level]))
     degree = min(degree, x.size - 1)
     design = np.vander(x / x_here, degree + 1)
-    weight = 1.0 / np.array([_mean_error(values[tiles], errors[tiles]) for tiles in below])
+    weight = 1.0 / np.array([max(_mean_error(errors[t]), float(np.std(values[t])) / math.sqrt(t.size)) for t in below])
     solution = np.linalg.pinv(design * weight[:, None])
     jump = here - float(np.sum(solution @ (y * weight)))
-    error = math.hypot(_mean_error(values[level], errors[level]), float(np.linalg.norm(np.sum(solution, axis=0))))
+    error = math.hypot(_mean_error(errors[level]), float(np.linalg.norm(np.sum(solution, axis=0))))
     return abs(jump) > max(smallest, sigma * error)
 
 
-def _mean_error(values: Floats, errors: Floats) -> float:
-    return math.sqrt(max(float(np.var(values)), float(np.mean(errors**2))) / values.size)
+def _mean_error(errors: Floats) -> float:
+    return math.sqrt(float(np.mean(errors**2)) / errors.size)
 
 
 def _bracket(points: Points, tiles: NDArray[np.int64], fit: Fit, limits: TurnoffLimits) -> Turnoff:
     """Narrow the turn-off between the two levels that hold it, by bins of their tiles in order of signal."""
-    ordered = tiles[np.argsort(points.mean_adu[tiles], kind="stable")]
-    bins = np.array_split(ordered, max(2, min(2 * _BINS_PER_LEVEL, ordered.size // _BIN_TILES)))
+    bins = _in_order(points, tiles, 2 * _BINS_PER_LEVEL)
     first_bad = len(bins) - 1
     for k, tiles_of_bin in enumerate(bins):
         deficit, error = _deficit(points[tiles_of_bin], fit)
         if deficit < -max(limits.deficit, _BIN_SIGMA * error):
             first_bad = k
             break
-    upper = float(np.max(points.mean_adu[bins[first_bad]]))
-    last_good = bins[first_bad - 1] if first_bad else None
-    lower = float(np.mean(points.mean_adu[last_good])) if last_good is not None else float(points.mean_adu[ordered[0]])
-    good_below = float(np.max(points.mean_adu[last_good])) if last_good is not None else lower
+    mean = points.mean_adu
+    lowest = float(np.min(mean[tiles]))
+    upper = float(np.max(mean[bins[first_bad]]))
+    lower = float(np.mean(mean[bins[first_bad - 1]])) if first_bad > 0 else lowest
+    good_below = float(np.max(mean[bins[first_bad - 2]])) if first_bad > 1 else math.nextafter(lowest, 0.0)
     return Turnoff(lower, upper, 0.5 * (lower + upper), (upper - lower) / math.sqrt(12.0), good_below)

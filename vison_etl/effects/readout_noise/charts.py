@@ -53,7 +53,7 @@ def _noise_by_channel(tables: Tables) -> Figure | None:
         common.channel(), "region", "ron_adu", "ron_adu_err", "ron_e", "n_pairs", "bar_lo", "bar_hi"
     )
     base = alt.Chart(common.compact(rows)).encode(
-        alt.X("channel:N", title="channel (CCD, quadrant)", axis=alt.Axis(labelAngle=0)),
+        common.channels(),
         xOffset=alt.XOffset("region:N", sort=regions),
         color=common.colour("region", regions, "region"),
     )
@@ -62,7 +62,7 @@ def _noise_by_channel(tables: Tables) -> Figure | None:
         tooltip=common.tips("channel", "region", "ron_adu", "ron_adu_err", "ron_e", "n_pairs"),
     )
     limits = common.limits_of(tables, "ron_adu")
-    chart = alt.layer(common.bars(base), points, *common.limit_lines(limits)).properties(width=980, height=260)
+    chart = alt.layer(common.bars(base), points, *common.limit_lines(limits)).properties(width=common.WIDE, height=260)
     return Figure(
         "ron_by_channel",
         "Read noise per channel",
@@ -90,7 +90,7 @@ def _noise_parts(tables: Tables) -> Figure | None:
         return None
     regions = common.present(rows, "region", REGIONS)
     base = alt.Chart(common.compact(common.with_bar(rows, "noise_adu", "error_adu"))).encode(
-        alt.X("channel:N", title="channel", axis=alt.Axis(labelAngle=0, labelOverlap=False)),
+        common.channels(),
         xOffset=alt.XOffset("region:N", sort=regions),
         color=common.colour("region", regions, "region"),
     )
@@ -126,7 +126,7 @@ def _noise_by_pair(tables: Tables) -> Figure | None:
     )
     quadrants = common.present(rows, "quadrant", QUADRANTS)
     base = alt.Chart(common.compact(_thinned(rows, "obsid_1"))).encode(
-        alt.X("obsid_1:Q", title="first exposure of the pair (obsid)", scale=common.tight(), axis=alt.Axis(format="d")),
+        alt.X("obsid_1:Q", title="first obsid of the pair", scale=common.tight(), axis={"format": "d"}),
         color=common.colour("quadrant", quadrants, "quadrant"),
     )
     y = alt.Y("noise_adu:Q", title="noise (ADU)", scale=common.free())
@@ -196,7 +196,7 @@ def _offset_gradient(tables: Tables) -> Figure | None:
         alt.Chart(common.compact(rows))
         .mark_point(size=45)
         .encode(
-            alt.X("channel:N", title="channel (CCD, quadrant)", axis=alt.Axis(labelAngle=0)),
+            common.channels(),
             alt.Y("gradient_adu:Q", title="offset less prescan (ADU)", scale=common.free()),
             xOffset=alt.XOffset("region:N", sort=regions),
             color=common.colour("region", regions, "region"),
@@ -208,7 +208,7 @@ def _offset_gradient(tables: Tables) -> Figure | None:
         "offset_gradient",
         "Offset gradient across the quadrant",
         "Offset of a region less that of the prescan of the same channel, averaged over the frames of the test.",
-        alt.layer(chart, *common.limit_lines(limits)).properties(width=980, height=190),
+        alt.layer(chart, *common.limit_lines(limits)).properties(width=common.WIDE, height=190),
     )
 
 

@@ -126,7 +126,9 @@ def _profiles(images: Mapping[str, NDArray[Any]], group: FrameGroup) -> Columns:
 
 
 def _preview(stack: NDArray[np.float32], group: FrameGroup) -> Columns:
-    small = picture(stack)
+    window = region_window(group.geometry, "img", group.vstart, group.vend)
+    views = [quadrant_view(stack, group.geometry, quadrant) for quadrant in QUADRANTS]
+    small = picture(stack, stretch_over=[] if window is None else [view[window.slices] for view in views])
     return {
         "kind": [KIND],
         "ccd": [group.ccd],

@@ -46,8 +46,8 @@ def _whole(frame: pl.DataFrame, name: str, direction: str, key: str) -> Figure:
         alt.Chart(common.compact(rows.sort(*CHANNEL, "position")))
         .mark_line(strokeWidth=1.1, clip=True)
         .encode(
-            alt.X("position:Q", title=AXES[direction], scale=alt.Scale(domain=[lo, hi], nice=False)),
-            alt.Y("value_adu:Q", title="level (ADU)", scale=alt.Scale(domain=_central(rows["value_adu"]))),
+            alt.X("position:Q", title=AXES[direction], scale={"domain": [lo, hi], "nice": False}),
+            alt.Y("value_adu:Q", title="level (ADU)", scale={"domain": _central(rows["value_adu"])}),
             color=common.colour("quadrant", quadrants, "quadrant"),
         )
     )
@@ -79,7 +79,7 @@ def _ends(frame: pl.DataFrame, name: str, direction: str, key: str) -> Figure:
         alt.Chart(common.compact(rows))
         .mark_line(strokeWidth=1.2, interpolate="step")
         .encode(
-            alt.X("position:Q", title=AXES[direction], scale=alt.Scale(zero=False, nice=False)),
+            alt.X("position:Q", title=AXES[direction], scale={"zero": False, "nice": False}),
             alt.Y("value_adu:Q", title="level (ADU)"),
             color=common.colour("quadrant", quadrants, "quadrant"),
             tooltip=common.tips("ccd", "quadrant", "position", "value_adu", "value_adu_err"),
@@ -88,21 +88,21 @@ def _ends(frame: pl.DataFrame, name: str, direction: str, key: str) -> Figure:
     chart = (
         line.properties(width=485, height=120)
         .facet(row=alt.Row("ccd:N", title=None, sort=list(CCDS)), column=alt.Column("end:N", title=None))
-        .resolve_scale(x="independent")
+        .resolve_scale(x="independent", y="independent")
     )
     return Figure(
         key,
         f"{direction.capitalize()} profile of the {name}: both ends",
-        f"The first {FIRST_PX} and the last {LAST_PX} pixels one by one, less the median of their channel.",
+        f"The first {FIRST_PX} and the last {LAST_PX} pixels one by one, less the median of their channel; every panel has its own scale.",
         chart,
         is_folded=direction == "parallel",
     )
 
 
 def _central(values: pl.Series) -> list[float]:
-    """Return the range of the central 98 % of the values, widened by a half on either side."""
-    lo, hi = values.quantile(0.01), values.quantile(0.99)
+    """Return the range of the central 90 % of the values, widened by its own width on either side."""
+    lo, hi = values.quantile(0.05), values.quantile(0.95)
     if lo is None or hi is None:
         return [-1.0, 1.0]
-    margin = max((hi - lo) / 2, 0.01)
+    margin = max(hi - lo, 0.01)
     return [lo - margin, hi + margin]

@@ -1,0 +1,89 @@
+"""Photon transfer through pixels and files: 24 channels of PTC01 from simulated photons, against the truth beside the day folder."""
+
+import pytest
+
+from tests.end_to_end.campaign import take, work
+from tests.pulls import assert_pulls
+from vison_etl.lake.paths import Lake
+from vison_etl.results.connect import connect
+from vison_etl.results.publish import publish
+from vison_etl.simulate.day import simulate_day
+from vison_etl.simulate.quadrant import Options
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+BLOCKS = ("CURIE", "LORENTZ")
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory):
+    """Return (lake, truth): BIAS01 and PTC01 of two blocks, brighter-fatter built up in at least 50 steps at full well."""
+    out = tmp_path_factory.mktemp("raw")
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    days = [
+        simulate_day(out / block, block, ["BIAS01", "PTC01"], seed=11, jobs=2, options=Options(step_e=2500.0))
+        for block in BLOCKS
+    ]
+    take(lake, *(day.folder for day in days), jobs=2)
+    work(lake, jobs=2)
+    publish(lake)
+    return lake, [day.truth for day in days]
+
+
+def rows(campaign, table, on, where, columns):
+    lake, truths = campaign
+    files = ", ".join(f"'{truth / table}.parquet'" for truth in truths)
+    with connect(lake.root) as connection:
+        return connection.sql(
+            f"select {columns} from {table} r join read_parquet([{files}]) t using (acquisition, {on}) where {where}"
+        ).pl()
+
+
+def test_gain_of_the_adopted_model(campaign):
+    found = rows(
+        campaign,
+        "gain",
+        "ccd, quadrant",
+        "r.is_adopted and r.status = 'ok'",
+        "r.gain_e_per_adu as found, r.gain_e_per_adu_err as err, t.gain_e_per_adu as truth, r.chi2 / r.dof as chi2",
+    )
+    assert found.height == 24
+    assert_pulls(found["found"], found["err"], found["truth"])
+    assert found["chi2"].is_between(0.8, 1.2).all()
+
+
+def test_turn_off_is_bracketed(campaign):
+    found = rows(
+        campaign,
+        "gain",
+        "ccd, quadrant",
+        "r.is_adopted",
+        "r.turnoff_lower_adu as low, r.turnoff_upper_adu as high, t.turnoff_adu as truth",
+    )
+    assert found.height == 24
+    assert found.null_count().sum_horizontal()[0] == 0
+    inside = (found["low"] <= found["truth"]) & (found["truth"] <= found["high"])
+    assert inside.all(), found.filter(~inside)
+
+
+def test_noise_of_the_image_area(campaign):
+    found = rows(
+        campaign,
+        "readout_noise",
+        "ccd, quadrant, region",
+        "r.region = 'img' and r.test = 'BIAS01'",
+        "r.ron_adu as found, r.ron_adu_err as err, t.ron_adu as truth",
+    )
+    assert found.height == 24
+    assert_pulls(found["found"], found["err"], found["truth"])
+    assert abs((found["found"] / found["truth"]).mean() - 1) < 0.005
+
+
+def test_noise_in_electrons(campaign):
+    found = rows(
+        campaign,
+        "readout_noise",
+        "ccd, quadrant, region",
+        "r.region = 'img' and r.test = 'BIAS01'",
+        "r.ron_e as found, r.ron_e_err as err, t.ron_e as truth",
+    )
+    assert_pulls(found["found"], found["err"], found["truth"])

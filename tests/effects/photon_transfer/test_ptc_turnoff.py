@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.closure.ptc_truth import PTC01, PTC02, TILE_PX, FullWell, Physics, Tiles, simulate_tiles
+from vison_etl.effects.photon_transfer.model import Points
+from vison_etl.effects.photon_transfer.turnoff import (
+    Turnoff,
+    TurnoffData,
+    TurnoffLimits,
+    find_turnoff,
+    levels_cut_by_adc,
+)
+
+LIMITS = TurnoffLimits()
+PLANS = {"PTC01": PTC01, "PTC02": PTC02}
+MOT = {0.10: 1, 0.30: 1, 0.50: 1, 0.70: 1, 0.90: 1}
+
+
+def search(found: Tiles) -> Turnoff:
+    measured, saturated = np.isfinite(found.variance), found.n_saturated > 1e-4 * TILE_PX
+    usable = measured & ~saturated & ~levels_cut_by_adc(found.mean, found.level, measured, saturated)
+    points = Points(found.mean, found.variance, found.variance_err / found.variance)
+    data = TurnoffData(
+        points, found.kurtosis, found.kurtosis_err, found.correlation, found.correlation_err, found.level, usable
+    )
+    return find_turnoff(data, LIMITS)
+
+
+def with_values(found: Tiles, **values: np.ndarray) -> Tiles:
+    return Tiles(**{name: values.get(name, getattr(found, name)) for name in Tiles.__dataclass_fields__})
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("a00", [-1e-12, -1.5e-6, -3e-6])
+def test_the_brighter_fatter_effect_is_no_turnoff(plan: str, a00: float) -> None:
+    rng = np.random.default_rng(21)
+    for _ in range(15):
+        found = search(simulate_tiles(rng, Physics(a00=a00), PLANS[plan]))
+        assert np.isnan(found.value_adu)
+        assert np.isnan(found.upper_adu)
+        # the ADC ends the curve: 80 or 90 % of full scale is the highest level it leaves whole, as the flux happens to be
+        assert 0.78 * 65536 < found.lower_adu < 0.92 * 65536
+        assert found.good_below_adu < 65535 - 2700
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("a00", [-1e-12, -3e-6])
+@pytest.mark.parametrize(
+    "full_well", [FullWell(46_000), FullWell(46_000, 3000, 0.2, 0.1), FullWell(30_000), FullWell(55_000)]
+)
+def test_a_full_well_is_bracketed(plan: str, a00: float, full_well: FullWell) -> None:
+    rng = np.random.default_rng(22)
+    results = [search(simulate_tiles(rng, Physics(a00=a00), PLANS[plan], full_well=full_well)) for _ in range(15)]
+    lower, upper, good = (
+        np.array([getattr(r, name) for r in results]) for name in ("lower_adu", "upper_adu", "good_below_adu")
+    )
+    assert np.all(upper > full_well.adu)
+    # a bin whose tiles have lost less than 2 % on average is still good: 2 % of the fall scale, and half a bin
+    assert np.all(lower < full_well.adu + 0.02 * full_well.fall_adu + 300)
+    # what the fits use is never above the full well
+    assert np.all(good < full_well.adu)
+    middle, error = np.array([(r.value_adu, r.value_adu_err) for r in results]).T
+    np.testing.assert_allclose(middle, 0.5 * (lower + upper))
+    np.testing.assert_allclose(error, (upper - lower) / np.sqrt(12))
+    assert np.all(error < 3800)  # the widest gap between levels, 20 to 50 %, narrowed by tiles on both sides
+
+
+def test_one_pair_per_level_is_enough() -> None:
+    rng = np.random.default_rng(23)
+    for _ in range(10):
+        assert np.isnan(search(simulate_tiles(rng, Physics(), MOT)).value_adu)
+        found = search(simulate_tiles(rng, Physics(), MOT, full_well=FullWell(40_000)))
+        assert found.lower_adu < 40_000 < found.upper_adu
+
+
+def test_a_deficit_without_other_signs_is_none() -> None:
+    """A lamp or a gain that changes lowers the variance, but leaves the noise normal and neighbours independent."""
+    found = simulate_tiles(np.random.default_rng(24), Physics(), PTC01)
+    lowered = with_values(found, variance=np.where(found.mean > 5e4, 0.9, 1.0) * found.variance)
+    assert np.isnan(search(lowered).value_adu)
+
+
+def test_other_signs_without_a_deficit_are_none() -> None:
+    found = simulate_tiles(np.random.default_rng(25), Physics(), PTC01)
+    odd = with_values(found, kurtosis=found.kurtosis + np.where(found.mean > 5e4, 0.5, 0.0))
+    assert np.isnan(search(odd).value_adu)
+
+
+def test_one_bad_level_between_good_ones_is_none() -> None:
+    found = simulate_tiles(np.random.default_rng(26), Physics(), PTC01)
+    bad = found.level == 4
+    odd = with_values(
+        found, variance=np.where(bad, 0.8, 1.0) * found.variance, kurtosis=found.kurtosis + np.where(bad, 0.5, 0.0)
+    )
+    assert np.isnan(search(odd).value_adu)
+
+
+def test_the_last_level_alone_is_enough() -> None:
+    rng = np.random.default_rng(27)
+    found = search(simulate_tiles(rng, Physics(), PTC01, full_well=FullWell(56_000), levels=(0.1, 0.3, 0.5, 0.7, 0.9)))
+    assert found.lower_adu < 56_000 < found.upper_adu
+
+
+def test_two_levels_tell_nothing() -> None:
+    found = search(simulate_tiles(np.random.default_rng(28), Physics(), PTC01, levels=(0.1, 0.5)))
+    assert np.isnan(found.lower_adu)
+    assert found.good_below_adu == np.inf
+
+
+def test_outlying_tiles_do_not_matter() -> None:
+    rng = np.random.default_rng(29)
+    found = simulate_tiles(rng, Physics(), PTC01)
+    hit = rng.random(found.mean.size) < 0.03
+    assert np.isnan(search(with_values(found, variance=np.where(hit, 1.5, 1.0) * found.variance)).value_adu)
+
+
+def test_levels_cut_by_the_adc_take_those_above_with_them() -> None:
+    level = np.repeat(np.arange(4), 10)
+    mean = np.repeat([1e4, 6.1e4, 6.3e4, np.nan], 10)
+    saturated = np.zeros(40, bool)
+    saturated[18:20] = True
+    cut = levels_cut_by_adc(mean, level, np.isfinite(mean), saturated)
+    np.testing.assert_array_equal(cut, level >= 1)
+    saturated[18] = False
+    assert not levels_cut_by_adc(mean, level, np.isfinite(mean), saturated).any()
+    assert levels_cut_by_adc(np.zeros(0), np.zeros(0, int), np.zeros(0, bool), np.zeros(0, bool)).size == 0
