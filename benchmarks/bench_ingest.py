@@ -25,6 +25,7 @@ from benchmarks.frames import START, flat
 from vison_etl.elvis.explog import write_log
 from vison_etl.elvis.frames import write_frame
 from vison_etl.elvis.housekeeping import hk_name, write_hk
+from vison_etl.instrument.hk import hk_keys
 from vison_etl.lake.parts import read
 from vison_etl.lake.paths import Lake
 from vison_etl.pipeline.executors import Runner, make_runner
@@ -79,7 +80,7 @@ def write_day(folder: Path, images: Sequence[np.ndarray], n_files: int) -> Path:
             | {"test_in_log": "BIAS01", "egse_ver": "7.5.X", "program": "CALCAMP", "exptime_s": 0.0, "wave": 4}
         )
         if ccd == "CCD1":
-            readings = {"CCD1_OD_T": [26.0] * 60, "CCD1_TEMP_T": [-120.0] * 60}
+            readings = {key: [f"{26.0 + 0.01 * n:.3f}" for n in range(60)] for key in hk_keys("7.5.X")}
             write_hk(folder / hk_name(obsid, START), "7.5.X", [START] * 60, readings)
     write_log(folder / f"EXP_LOG_{START:%d%m%y}.txt", "7.5.X", rows)
     return folder
@@ -87,9 +88,9 @@ def write_day(folder: Path, images: Sequence[np.ndarray], n_files: int) -> Path:
 
 def read_and_digest(paths: Sequence[str]) -> int:
     """Read files into one buffer and digest them."""
-    buffer = memoryview(bytearray(os.stat(paths[0]).st_size))
+    buffer = memoryview(bytearray(Path(paths[0]).stat().st_size))
     for path in paths:
-        with open(path, "rb", buffering=0) as file:
+        with Path(path).open("rb", buffering=0) as file:
             size = file.readinto(buffer)
         xxhash.xxh3_128_hexdigest(buffer[:size])
     return len(paths)

@@ -117,7 +117,8 @@ def test_the_unit_of_a_number_is_the_end_of_its_name(table):
         f"{table.name}.{column.name}: {column.unit or 'no unit'}"
         for column in table.columns
         if column.kind == "float"
-        and column.unit != UNITS_OF_NAMES.get(f"{table.name}.{column.name.removesuffix('_err')}", unit_of_name(column.name))
+        and column.unit
+        != UNITS_OF_NAMES.get(f"{table.name}.{column.name.removesuffix('_err')}", unit_of_name(column.name))
     }
     assert not wrong
 

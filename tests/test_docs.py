@@ -22,20 +22,18 @@ _SOURCES = (".py", ".toml", ".md", ".sql", ".csv")
 _OF_USERS = {"lake"}
 """Folders of the repository whose name users have for something of their own."""
 
-_NOT_OURS = re.compile(
-    "|".join(
-        [
-            r"(?<![\w.$<{}-])/(?:home|root|Users|work|workspace|mnt)/[A-Za-z0-9_]",
-            r"[A-Z]:\\Users\\",
-            r"pypi\.(?:org|python)",
-            r"pythonhosted\.",
-            r"(?:repo|conda)\.anaconda\.",
-            r"registry\.npmjs\.",
-            r"[i]ndex[-_]url\b",
-            r"[a]rtifactory|[d]evpi",
-        ]
-    )
+_PLACES_AND_HOSTS = (
+    r"(?<![\w.$<{}-])/(?:home|root|Users|work|workspace|mnt)/[A-Za-z0-9_]",
+    r"[A-Z]:\\Users\\",
+    r"pypi\.(?:org|python)",
+    r"pythonhosted\.",
+    r"(?:repo|conda)\.anaconda\.",
+    r"registry\.npmjs\.",
+    r"[i]ndex[-_]url\b",
+    r"[a]rtifactory",
+    r"[d]evpi",
 )
+_NOT_OURS = re.compile("|".join(_PLACES_AND_HOSTS))
 
 
 @cache

@@ -5,11 +5,11 @@ import pytest
 
 from vison_etl.campaign.definitions import definition
 from vison_etl.effects.declare import Calibrated, Effect, Extracted, Measurement
+from vison_etl.pipeline.digest import digest_of
 from vison_etl.pipeline.recipe import (
     Settings,
     UnknownParameterError,
     differences,
-    digest_of,
     inputs_of,
     measurement_parameters,
     parse_settings,

@@ -19,13 +19,13 @@ from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import list_runs, new_run_id, write_run
 from vison_etl.pipeline import store
 from vison_etl.pipeline.block import BlockView
+from vison_etl.pipeline.digest import digest_of
 from vison_etl.pipeline.executors import Runner
 from vison_etl.pipeline.inputs import KINDS, Inputs, adopted_rows
 from vison_etl.pipeline.measure import Measured, Place, Progress, measure
 from vison_etl.pipeline.recipe import (
     Settings,
     differences,
-    digest_of,
     effect_parameters,
     inputs_of,
     measurement_parameters,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-import xxhash
 
 from vison_etl.campaign.definitions import TestDefinition
 from vison_etl.effects.declare import Effect, Measurement, Parameters
+from vison_etl.pipeline.digest import digest_of
 
 Value = float | int | str | bool
 
@@ -34,12 +34,6 @@ class Settings:
     def is_empty(self) -> bool:
         """Return whether nothing was set."""
         return not self.parameters and not self.inputs
-
-
-def digest_of(content: object) -> str:
-    """Return the XXH3-128 of a JSON-able object in canonical form."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
-    return xxhash.xxh3_128_hexdigest(text.encode())
 
 
 def parse_settings(pairs: Sequence[str], effects: Sequence[Effect], input_kinds: Sequence[str]) -> Settings:

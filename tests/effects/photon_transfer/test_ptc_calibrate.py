@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import chi2
 
 from tests.closure.ptc_truth import PTC02, FullWell, Physics
 from tests.effects.photon_transfer.ptc_frames import CHANNELS, calibration_input, simulated_test
+from tests.pulls import assert_pulls
 from vison_etl.effects.declare import Calibrated
 from vison_etl.effects.photon_transfer.effect import EFFECT
 from vison_etl.tables import table
@@ -48,10 +48,7 @@ def test_gains_are_recovered_with_their_errors(result: Calibrated) -> None:
     gain = result.tables["gain"].filter(model="exponential")
     assert gain.height == 12
     for column, truth in (("gain_e_per_adu", 3.4), ("a00_per_e", -1.2e-6), ("n00_adu2", EXACT.n00_adu2)):
-        pulls = ((gain[column] - truth) / gain[f"{column}_err"]).to_numpy()
-        assert abs(pulls.mean()) < 3.3 / np.sqrt(12)
-        low, high = chi2.interval(0.999, 12)
-        assert low < np.sum(pulls**2) < high
+        assert_pulls(gain[column], gain[f"{column}_err"], truth)
     assert gain["status"].unique().to_list() == ["ok"]
     assert gain["wavelength_nm"].unique().to_list() == [800.0]
     assert gain["level_dof"].to_list() == [5] * 12

@@ -57,7 +57,7 @@ class Turnoff:
 
     ``value_adu`` is the middle of the bracket and its error that of a uniform distribution, width / sqrt(12).
     ``good_below_adu`` is the highest signal of a tile that the fits may use: below the turn-off and below the levels that
-    the ADC cuts (infinite where nothing was tested).
+    the ADC cuts.
     """
 
     lower_adu: float
@@ -80,23 +80,26 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
     Returns
     -------
     Turnoff
-        Not reached: ``lower_adu`` is the mean signal of the highest level tested and good, the rest NaN. Fewer than three
-        levels: all NaN.
+        Not reached: ``lower_adu`` is the mean signal of the highest level tested that has no deficit, the rest NaN. Fewer than
+        three levels, or no fit to those below: all NaN.
     """
     levels = _levels(data)
-    if len(levels) <= _FIRST_TESTED:
-        return Turnoff(math.nan, math.nan, math.nan, math.nan, math.inf)
     medians = [_medians(data.points, tiles) for tiles in levels]
+    good = math.nan
     for k in range(_FIRST_TESTED, len(levels)):
         fit = _baseline(medians[:k])
-        if fit is None or not all(_has_deficit(data.points[tiles], fit, limits) for tiles in levels[k : k + 2]):
+        if fit is None:
             continue
-        if any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
+        if not _has_deficit(data.points[levels[k]], fit, limits):
+            good = float(np.mean(data.points.mean_adu[levels[k]]))
+            continue
+        is_sustained = all(_has_deficit(data.points[tiles], fit, limits) for tiles in levels[k + 1 : k + 2])
+        if is_sustained and any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
             # the level below may already hold some of it: judge its tiles by the levels below that one
             lower_fit = _baseline(medians[: k - 1]) if k > _FIRST_TESTED else None
             return _bracket(data.points, np.concatenate(levels[k - 1 : k + 1]), lower_fit or fit, limits)
-    top = data.points.mean_adu[levels[-1]]
-    return Turnoff(float(np.mean(top)), math.nan, math.nan, math.nan, float(np.max(top)))
+    top = float(np.max(data.points.mean_adu[levels[-1]])) if levels else math.inf
+    return Turnoff(good, math.nan, math.nan, math.nan, top)
 
 
 def levels_cut_by_adc(mean_adu: Floats, level: NDArray[np.int64], measured: Mask, saturated: Mask) -> Mask:
