@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.reject_reasons import reject_reasons
+from vison_etl.campaign.limits import flag_table
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -69,6 +70,15 @@ def test_the_reasons_found_in_the_source_are_those_that_happen():
     assert {"truncated", "missing_file", "duplicate", "conflict", "bad_row", "changing"} <= found["log_row"]
     assert {"missing_hk", "empty_hk", "failed_hk"} <= found["hk_file"]
     assert "changing_hk" not in found["hk_file"]
+
+
+def test_every_flag_that_an_effect_raises_is_in_the_flag_table_and_on_its_page():
+    for source in (ROOT / "vison_etl" / "effects").glob("*/calibrate.py"):
+        raised = set(re.findall(r'"([A-Z][A-Z_]{4,})"', source.read_text(encoding="utf-8")))
+        page = (ROOT / "docs" / "methods" / f"{source.parent.name}.md").read_text(encoding="utf-8")
+        assert raised
+        assert raised <= set(flag_table())
+        assert raised <= set(re.findall(r"\b[A-Z][A-Z_]{4,}\b", page))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -29,7 +29,7 @@ from tests.reference import reference_file
 from vison_etl.elvis.frames import native, open_frame
 from vison_etl.instrument.geometry import quadrant_view, region_window
 from vison_etl.lake.locks import hold, ingest_lock
-from vison_etl.lake.manage import forget
+from vison_etl.lake.manage import forget, relocate
 from vison_etl.lake.parts import part_files, read
 from vison_etl.lake.paths import Lake
 from vison_etl.pipeline.ingest_sources import IngestError
@@ -308,6 +308,19 @@ def test_a_day_that_was_forgotten_goes_in_again(lake: Lake, tmp_path: Path) -> N
     assert read(lake, "exposures").is_empty()
     run_ingest(lake, day)
     assert_equal(contents(lake), before)
+
+
+def test_data_that_moved_are_not_read_again(lake: Lake, tmp_path: Path) -> None:
+    day = make_day(tmp_path / "day", [1, 2])
+    (day / frame_name(2, "CCD1")).write_bytes(b"")
+    run_ingest(lake, day)
+    day.rename(tmp_path / "moved")
+    relocate(lake, str(day), str(tmp_path / "moved"))
+    watching = Watching()
+    report = run_ingest(lake, tmp_path / "moved", run=watching)
+    assert watching.opened == []
+    assert (report.folders[0].unchanged, report.folders[0].rejected) == (5, 1)
+    assert read(lake, "exposures")["root"].unique().to_list() == [str(tmp_path / "moved")]
 
 
 @pytest.mark.parametrize("table", ["quadrant_stats", "housekeeping", "hk_summary"])

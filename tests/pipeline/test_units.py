@@ -21,7 +21,9 @@ def exposures():
             "digest": f"{obsid}{ccd}",
             "file_stamp": "s",
             "vstart": 0,
-            "vend": 2086,
+            "vend": 2086 if obsid > 100 else None,
+            "image_rows": 256,
+            "overscan_rows": 20,
             "sn_ccd1": "A",
             "sn_ccd2": None,
         }
@@ -42,6 +44,7 @@ def test_pairs_are_one_two_three_four_and_the_odd_frame_is_left(exposures):
         for column, pair in (("col001", (100, 101)), ("col001", (102, 103)), ("col002", (104, 105)))
         for ccd in ("CCD1", "CCD2")
     ]
+    assert [frame.vend for frame in units[0].frames] == [276, 2086]
     assert units[0].cards["CCD_SN"] == "A"
     assert units[1].cards["CCD_SN"] is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_every_kind_of_file_at_once(tmp_path: Path, day: Path) -> None:
     (day / frame_name(99, "CCD2")).symlink_to(day / "nowhere.fits")
     next(day.glob("HK_100_*")).write_bytes(b"\xff" * 1000)
     (day / "EXP_LOG_130319.txt").write_bytes(b"\x89PNG")
-    (day / "stray.fits").write_bytes(b"")
+    (day / os.fsdecode(b"stray\xff.fits")).write_bytes(b"")
     lines = (day / LOG).read_bytes().split(b"\r\n")
     lines[9] = lines[9][:40]
     (day / LOG).write_bytes(b"\r\n".join(lines))
@@ -135,4 +136,5 @@ def test_every_kind_of_file_at_once(tmp_path: Path, day: Path) -> None:
         ("log_row", "missing_file"),
         ("log_row", "not_fits"),
     ]
+    assert "stray\\xff.fits" in read(lake, "rejects")["path"].to_list()
     assert read(lake, "rejects").filter(pl.col("detail").str.len_chars() < 10).is_empty()

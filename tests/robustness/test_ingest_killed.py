@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.day import contents, frame_bytes, frame_name, log_row, make_day, run_ingest, snapshot, with_obsid, write_rows
+from tests.pipeline.day import (
+    contents,
+    frame_bytes,
+    frame_name,
+    log_row,
+    make_day,
+    run_ingest,
+    snapshot,
+    with_obsid,
+    write_rows,
+)
 from vison_etl.lake.parts import read
 from vison_etl.lake.paths import Lake
 

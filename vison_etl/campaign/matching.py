@@ -44,7 +44,7 @@ def find_acquisitions(exposures: pl.DataFrame, overrides: pl.DataFrame | None = 
     exposure is found when as many of its CCDs are there as the block's log has for that test.
 
     ``status`` is ``complete`` when every commanded exposure is found; ``aborted`` when a later acquisition of the test follows
-    and the last column was never reached; else ``partial``. Whether other keys are as commanded does not change it: the first
+    and its last commanded exposure was never reached; else ``partial``. Whether other keys are as commanded does not change it: the first
     differences are in ``mismatch``. Adopted is what the newest ``adopt`` override names, else the last complete
     acquisition, else the last one that was not aborted: exactly one for each test.
 

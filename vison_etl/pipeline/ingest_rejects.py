@@ -9,7 +9,7 @@ import polars as pl
 from vison_etl.lake.manage import rejects_part
 from vison_etl.lake.parts import partition_of, remove_part, schema, write_part
 from vison_etl.lake.paths import Lake
-from vison_etl.pipeline.ingest_resolve import Reject, row_reject
+from vison_etl.pipeline.ingest_resolve import Reject, printable, row_reject
 from vison_etl.pipeline.ingest_sources import DayFolder, Row, stamp_of
 from vison_etl.pipeline.ingest_state import Record, rejects_files
 from vison_etl.tables import UNKNOWN_BLOCK
@@ -38,7 +38,7 @@ def standing_rejects(folder: DayFolder, block: str | None, before: Sequence[Reco
 def _file(folder: DayFolder, kind: str, name: str, block: str | None, day: str) -> Reject:
     made: Reject = dict.fromkeys(schema("rejects").names())
     stamp = stamp_of(f"{folder.root}/{name}")
-    place = {"block": block or _block(folder.rows), "day": day, "root": folder.root, "path": name}
+    place = {"block": block or _block(folder.rows), "day": day, "root": folder.root, "path": printable(name)}
     return made | place | {"kind": kind, "file_stamp": stamp}
 
 

@@ -188,5 +188,10 @@ def row_reject(row: Row, reason: str, detail: str, **more: Any) -> Reject:
 def reject(kind: str, place: Row, path: str, reason: str, detail: str, **more: Any) -> Reject:
     """Return a row of ``rejects`` about a file of the block, day and folder of ``place``."""
     made: Reject = dict.fromkeys(tables.table("rejects").names)
-    made |= {"kind": kind, "block": place.block, "day": place.day, "root": place.root, "path": path}
-    return made | {"reason": "missing_file" if reason == "missing" else reason, "detail": detail, **more}
+    made |= {"kind": kind, "block": place.block, "day": place.day, "root": place.root, "path": printable(path)}
+    return made | {"reason": "missing_file" if reason == "missing" else reason, "detail": printable(detail), **more}
+
+
+def printable(text: str) -> str:
+    """Return a text that can be stored: bytes of a file name that are no UTF-8 written out."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

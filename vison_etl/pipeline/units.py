@@ -82,14 +82,15 @@ def _combine(unit: str, frames: Sequence[FrameRef]) -> Iterator[tuple[FrameRef, 
 
 
 def _frame(row: Mapping[str, Any]) -> FrameRef:
+    """Return where a frame lies; a log without read-out window means all rows, as it did for ingest."""
     return FrameRef(
         path=f"{row['root']}/{row['path']}",
         obsid=row["obsid"],
         ccd=row["ccd"],
         digest=row["digest"],
         stamp=row["file_stamp"],
-        vstart=row["vstart"],
-        vend=row["vend"],
+        vstart=0 if row["vstart"] is None else row["vstart"],
+        vend=row["image_rows"] + row["overscan_rows"] if row["vend"] is None else row["vend"],
     )
 
 
