@@ -64,7 +64,9 @@ for i in range(int(sys.argv[1])):
 print(peak() - base)
 """
     paths = sorted(map(str, folder.glob("*CCD1.fits")))
-    done = subprocess.run([sys.executable, "-c", code, str(n_pairs), *paths], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(n_pairs), *paths], capture_output=True, text=True, check=True
+    )
     return float(done.stdout)
 
 
@@ -85,7 +87,9 @@ def main() -> None:
         print(f"  (wall - 4 s) / reading = {(wall - 4.0) / reading:.2f}   (target 5)")
         print(f"  again from the lake: {again:.2f} s in all (target 3), calibrate and store {inner:.2f} s (target 0.5)")
         few, many = pair_memory(folder, 3), pair_memory(folder, 12)
-        print(f"  peak memory of pairs above imports: {few:.0f} MB for 3 pairs, {many:.0f} MB for 12 (target 400, equal within 10)")
+        print(
+            f"  peak memory of pairs above imports: {few:.0f} MB for 3 pairs, {many:.0f} MB for 12 (target 400, equal within 10)"
+        )
         print(f"  {said.strip()}")
 
 

@@ -1,6 +1,6 @@
 -- Which checks fail, how often, and where worst?
--- One row per test and limit with failures. Excess: distance beyond the limit in units of half the width between the limits
--- (of the limit itself where it has one side only); a value that is missing fails with no excess.
+-- One row per test and limit with failures. Excess: distance beyond the limit in units of half the width between the limits; of
+-- the limit itself where they are equal or there is one only, and of 1 where that is 0. A missing value fails with no excess.
 with counted as (
     select test, rule, metric, count(*) as n_checked, count(*) filter (where not pass) as n_failed, count(*) - count(value) as n_missing
     from compliance
@@ -9,7 +9,7 @@ with counted as (
 failures as (
     select
         *,
-        greatest(value - hi, lo - value) / nullif(coalesce((hi - lo) / 2, abs(coalesce(hi, lo))), 0) as excess
+        greatest(value - hi, lo - value) / coalesce(nullif((hi - lo) / 2, 0), nullif(abs(coalesce(hi, lo)), 0), 1) as excess
     from compliance
     where not pass
 ),

@@ -1,21 +1,32 @@
 -- Does the gain depend on the wavelength of the light?
--- Adopted model of the current runs of PTC01 and of PTC02 at a wavelength, blocks that fly in the final design. The ratio is
--- to the adopted gain of the same channel, so that it does not depend on which channels were measured.
-with flying as (
-    select block, ccd, quadrant from channels where design = 'final' and ccdid is not null
+-- One row per wavelength, from the current runs of PTC02 (and of PTC01 for the gain itself), blocks that fly in the final design.
+-- The ratio is to the adopted gain of the same channel where that comes from another run; its mean is weighted with the errors of
+-- both gains. Sigma: mean ratio minus 1 in its errors. Chi-square, one degree of freedom per channel, is that of ratio 1: about
+-- as large as n_ratios if the gains agree within their errors.
+with gains as (
+    select
+        g.test, g.block, g.wavelength_nm, g.gain_e_per_adu,
+        g.gain_e_per_adu / a.gain_e_per_adu as ratio,
+        sqrt((g.gain_e_per_adu_err / g.gain_e_per_adu) ** 2 + (a.gain_e_per_adu_err / a.gain_e_per_adu) ** 2) as ratio_err
+    from gain g
+    join channels c on c.design = 'final' and c.ccdid is not null and c.block = g.block and c.ccd = g.ccd and c.quadrant = g.quadrant
+    left join adopted_gain a on a.block = g.block and a.ccd = g.ccd and a.quadrant = g.quadrant and a.run_id <> g.run_id
+    where g.is_adopted
+        and g.status in ('ok', 'bound')
+        and (g.test = 'PTC01' or regexp_full_match(g.test, 'PTC02_[0-9]+'))
 )
 select
-    g.test,
-    any_value(g.wavelength_nm) as wavelength_nm,
-    count(distinct g.block) as n_blocks,
-    count(g.gain_e_per_adu) as n_channels,
-    avg(g.gain_e_per_adu) as gain_mean_e_per_adu,
-    stddev_samp(g.gain_e_per_adu) as gain_std_e_per_adu,
-    avg(g.gain_e_per_adu / a.gain_e_per_adu) as ratio_mean,
-    stddev_samp(g.gain_e_per_adu / a.gain_e_per_adu) as ratio_std
-from gain g
-join flying f using (block, ccd, quadrant)
-left join adopted_gain a using (block, ccd, quadrant)
-where g.is_adopted and g.status in ('ok', 'bound') and (g.test = 'PTC01' or regexp_full_match(g.test, 'PTC02_[0-9]+'))
-group by g.test
-order by wavelength_nm nulls last, g.test
+    test,
+    any_value(wavelength_nm) as wavelength_nm,
+    count(distinct block) as n_blocks,
+    count(gain_e_per_adu) as n_channels,
+    avg(gain_e_per_adu) as gain_mean_e_per_adu,
+    stddev_samp(gain_e_per_adu) as gain_std_e_per_adu,
+    count(ratio_err) as n_ratios,
+    sum(ratio / ratio_err ** 2) / sum(1 / ratio_err ** 2) as ratio_mean,
+    1 / sqrt(sum(1 / ratio_err ** 2)) as ratio_mean_err,
+    (ratio_mean - 1) / ratio_mean_err as sigma,
+    sum(((ratio - 1) / ratio_err) ** 2) as chi2
+from gains
+group by test
+order by wavelength_nm nulls last, test

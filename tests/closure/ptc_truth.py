@@ -21,7 +21,9 @@ from scipy.interpolate import CubicSpline
 FULL_SCALE = 65536.0
 OFFSET_ADU = 2700.0
 TILES = 36
+ROWS_OF_TILES = 6
 TILE_PX = 90_000
+PRESCAN_COLUMNS = 21
 PTC01 = {0.05: 5, 0.10: 5, 0.20: 5, 0.30: 5, 0.50: 5, 0.70: 5, 0.80: 5, 0.90: 5, 1.00: 2, 1.10: 2, 1.20: 2}
 PTC02 = {0.10: 2, 0.30: 2, 0.50: 2, 0.70: 2, 0.80: 2, 0.90: 2}
 
@@ -102,6 +104,9 @@ class Tiles:
     correlation_err: np.ndarray
     n: np.ndarray
     n_saturated: np.ndarray
+    y: np.ndarray
+    noise: np.ndarray
+    noise_err: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
@@ -116,8 +121,12 @@ def simulate_tiles(
     full_well: FullWell | None = None,
     n_px: int = TILE_PX,
     levels: Sequence[float] | None = None,
+    prescan_error: float = 0.0,
 ) -> Tiles:
     """Draw the tiles of one channel: illumination +-5 % over the tiles, flux jitter 1 % rms of each frame, chi-square noise.
+
+    The prescan of each row of tiles of each pair has the noise of the image, but for a factor of the channel, 1 +-
+    ``prescan_error`` (normal) in its variance, and chi-square noise of its own.
 
     Levels above the ADC are cut: tiles whose brightest pixels reach code 65535 have saturated pixels, and where the mean
     does, nothing is measured.
@@ -162,4 +171,16 @@ def simulate_tiles(
         where_measured(correlation_err),
         np.where(measured, n_px - n_saturated, 0),
         n_saturated,
+        *_prescans(rng, physics.n00_adu2 * (1.0 + prescan_error * rng.standard_normal()), pair, int(n_px**0.5)),
     )
+
+
+def _prescans(
+    rng: np.random.Generator, n00_adu2: float, pair: np.ndarray, height: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return first row of each tile and the variance of the prescan of its rows, shared by all tiles of a row, and error."""
+    row = np.tile(np.arange(TILES) % ROWS_OF_TILES, pair.size // TILES)
+    dof = PRESCAN_COLUMNS * height - 3
+    drawn = n00_adu2 * rng.chisquare(dof, (pair[-1] + 1, ROWS_OF_TILES)) / dof
+    noise = drawn[pair, row]
+    return row * height, noise, noise * np.sqrt(2.0 / (dof + 2))

@@ -171,6 +171,38 @@ def test_no_light_gives_the_read_noise_with_equal_weights() -> None:
     assert_pulls(found.variance_adu2, truth * np.sqrt(2 / 1764), truth)
 
 
+def test_noise_is_measured_where_there_is_no_light() -> None:
+    rng = np.random.default_rng(113)
+    scene = Scene(signal=9000.0, hits=1e-3)
+    results = [measure_pair(expose(rng, scene), expose(rng, scene, flux=1.1), SMALL) for _ in range(12)]
+    truth = RON**2 + 1 / 12
+    values, errors = [], []
+    for found in results:
+        for quadrant in QUADRANTS:
+            here = found.quadrant == quadrant
+            for y in np.unique(found.y[here]):
+                band = here & (found.y == y)
+                assert np.unique(found.noise_variance_adu2[band]).size == 1
+                values.append(found.noise_variance_adu2[band][0])
+                errors.append(found.noise_variance_adu2_err[band][0])
+    assert len(values) == 12 * 4 * 6
+    assert_pulls(values, truth * np.array(errors) / values, truth)
+    # 21 columns of 42 rows
+    assert np.median(np.array(errors) / values) == pytest.approx(np.sqrt(2 / (21 * 42 - 1)), rel=0.02)
+
+
+def test_noise_equals_a_plain_computation_in_the_prescan() -> None:
+    rng = np.random.default_rng(114)
+    first, second = expose(rng, Scene()), expose(rng, Scene())
+    found = measure_pair(first, second, SMALL)
+    tile = tiles(SMALL)[3]
+    d = np.subtract(
+        *(quadrant_view(i, SMALL, "G")[tile.y : tile.y + tile.height, 25:46].astype(float) for i in (first, second))
+    )
+    row = np.flatnonzero((found.quadrant == "G") & (found.tile == tile.index))[0]
+    assert found.noise_variance_adu2[row] == pytest.approx(np.var(d, ddof=1) / 2, rel=5e-3)
+
+
 def test_correlations_follow_the_canonical_axes_in_every_quadrant() -> None:
     rng = np.random.default_rng(108)
     image = np.full((2, SMALL.naxis2, SMALL.naxis1), OFFSET)
@@ -233,8 +265,10 @@ def test_rows_not_read_give_counts_and_nothing_else() -> None:
     assert np.all(found.n[outside] == 0)
     assert np.all(np.isnan(found.variance_adu2[outside]))
     assert np.all(np.isnan(found.mean_adu[outside]))
+    assert np.all(np.isnan(found.noise_variance_adu2[outside]))
     inside = found.y + found.height_px <= 100
     assert np.all(np.isfinite(found.variance_adu2[inside]))
+    assert np.all(found.noise_variance_adu2[inside] > 1.0)
     partly = ~outside & ~inside
     assert np.all(found.n[partly] > 0)
     assert np.all(np.isfinite(found.mean_adu[partly]))
@@ -245,6 +279,9 @@ def test_a_dead_quadrant_is_no_error() -> None:
     found = measure_pair(image, image, SMALL)
     assert np.all(found.n == 0)
     assert np.all(np.isnan(found.variance_adu2))
+    assert np.all(np.isnan(found.noise_variance_adu2))
+    unread = measure_pair(image, image, SMALL, vstart=10, vend=10)
+    assert np.all(np.isnan(unread.noise_variance_adu2))
 
 
 @pytest.mark.parametrize("clip", [2.0, 4.0, 5.5])

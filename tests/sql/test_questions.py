@@ -83,6 +83,7 @@ def test_gain(lake: Lake) -> None:
     found = row(ask(lake, "metatests/gain"), test="PTC01", block="NIELS")
     assert (found["n_channels"], found["n_inside"], found["n_failed"]) == (12, 12, 0)
     assert found["gain_mean_e_per_adu"] == pytest.approx(3.4)
+    assert found["gain_mean_err_e_per_adu"] == pytest.approx(0.001 / 12**0.5)
     assert row(ask(lake, "metatests/gain"), test="PTC02_730")["n_inside"] == 0
 
 
@@ -90,6 +91,11 @@ def test_gain_vs_wavelength(lake: Lake) -> None:
     found = row(ask(lake, "metatests/gain_vs_wavelength"), test="PTC02_730")
     assert (found["n_blocks"], found["n_channels"]) == (1, 12)
     assert found["ratio_mean"] == pytest.approx(3.6 / 3.4)
+    error = ((0.001 / 3.4) ** 2 + (0.001 / 3.6) ** 2) ** 0.5
+    assert found["ratio_mean_err"] == pytest.approx(error / 12**0.5)
+    assert found["chi2"] == pytest.approx(12 * ((3.6 / 3.4 - 1) / error) ** 2)
+    own = row(ask(lake, "metatests/gain_vs_wavelength"), test="PTC01")
+    assert (own["n_ratios"], own["ratio_mean"], own["gain_mean_e_per_adu"]) == (0, None, pytest.approx(3.4))
 
 
 def test_stability_needs_more_than_ten_days(lake: Lake) -> None:
@@ -123,6 +129,15 @@ def test_failures_worst_first(lake: Lake) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("lo", "hi", "excess"), [(0.0, 10.0, 0.4), (None, 6.0, 1.0), (4.0, 4.0, 2.0), (0.0, 0.0, 12.0), (None, 0.0, 12.0)]
+)
+def test_excess_has_a_scale_for_every_kind_of_limit(lake: Lake, lo: float | None, hi: float, excess: float) -> None:
+    failed = "select * replace (12.0 as value, $lo as lo, $hi as hi) from main.compliance where not pass and value is not null"
+    text = f"with compliance as ({failed}) {read_sql('checks/compliance_failures')}"
+    assert set(run_sql(lake, text, params={"lo": lo, "hi": hi})["excess"]) == {excess}
+
+
 def test_maps_have_every_place_once(lake: Lake) -> None:
     for name in ("fpa/gain", "fpa/readout_noise", "fpa/offsets"):
         found = ask(lake, name)
@@ -137,12 +152,7 @@ def test_maps_have_every_place_once(lake: Lake) -> None:
 def test_summary(lake: Lake) -> None:
     found = row(ask(lake, "fpa/summary"), parameter="gain")
     assert (found["n_channels"], found["median"], found["n_outside"]) == (12, pytest.approx(3.4), 0)
-
-
-def test_requirements(lake: Lake) -> None:
-    found = ask(lake, "checks/requirements").filter(requirement="gain")
-    assert found.group_by("verdict").len().sort("verdict").rows() == [("met", 12), ("no value", 132)]
-    assert found["margin"].drop_nulls().to_list() == pytest.approx([0.1] * 12)
+    assert (found["error"], found["requirement"], found["n_fails"]) == (0.001, "3 to 3.5", 0)
 
 
 def test_orphans(lake: Lake) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vison_etl.cli.console import progress, say, show
+from vison_etl.cli.options import check_out_folder
+from vison_etl.cli.published import bring_up_to_date
 
 if TYPE_CHECKING:
     from vison_etl.lake.paths import Lake
@@ -23,8 +26,8 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("demo"),
-    all_: Annotated[bool, typer.Option("--all", help="Every test that can be simulated.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for raw/, lake/ and reports/.")] = Path("demo"),
+    all_: Annotated[bool, typer.Option("--all", help="Every test that can be simulated; takes minutes.")] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 2,
 ) -> None:
     """Simulate two blocks, ingest and analyse them, write the pages, print the focal-plane summary."""
@@ -32,6 +35,7 @@ def demo(
     from vison_etl.lake.paths import Lake
 
     started = time.perf_counter()
+    check_out_folder(out)
     place = Lake((out / "lake").absolute())
     raw = out / "raw"
     tests = [t for t in test_names() if all_ or t in TESTS]
@@ -39,10 +43,8 @@ def demo(
     _process(place, folders, jobs)
     index = _pages(place, out / "reports")
     _summary(place)
-    say(f"\n{time.perf_counter() - started:.0f} s in all. Pages: {index}")
-    say(
-        f"Ask it something:  vison-etl sql --lake {place.root} 'from adopted_gain'"
-    )
+    say(f"{time.perf_counter() - started:.0f} s in all. Pages: {index}")
+    say(f"Ask it something:  vison-etl sql --lake {shlex.quote(str(place.root))} 'from adopted_gain'")
 
 
 def _simulate(out: Path, block: str, tests: list[str], jobs: int, number: int) -> Path:
@@ -50,7 +52,7 @@ def _simulate(out: Path, block: str, tests: list[str], jobs: int, number: int) -
 
     with progress(f"simulate {block}") as bar:
         day = simulate_day(out, block, tests, size="small", seed=20190312 + number, jobs=jobs, progress=bar.advance)
-    say(f"{block}: {day.n_frames // 3} exposures simulated in {day.folder}")
+    say(f"{block}: {day.n_exposures} exposures simulated in {day.folder}")
     return Path(day.folder)
 
 
@@ -59,7 +61,6 @@ def _process(place: Lake, folders: list[Path], jobs: int) -> None:
     from vison_etl.pipeline.drive import choose_blocks, drive
     from vison_etl.pipeline.executors import make_runner
     from vison_etl.pipeline.ingest import ingest
-    from vison_etl.results.publish import publish
 
     with make_runner(jobs, None) as run:
         with progress("ingest") as bar:
@@ -68,7 +69,7 @@ def _process(place: Lake, folders: list[Path], jobs: int) -> None:
             say(line)
         with progress("analyse") as bar:
             outcomes = drive(place, None, choose_blocks(place, None), Options(argv="demo"), run, lambda _: None, bar)
-    publish(place)
+    bring_up_to_date(place, None)
     say(f"{len(outcomes)} analyses stored")
 
 
@@ -85,4 +86,5 @@ def _summary(place: Lake) -> None:
     from vison_etl.results.query import run_sql
     from vison_etl.sqlfiles import about, read_sql
 
-    show(run_sql(place, read_sql("fpa/summary.sql")), about("fpa/summary.sql"))
+    say(about("fpa/summary.sql"))
+    show(run_sql(place, read_sql("fpa/summary.sql")))

@@ -60,7 +60,7 @@ def _usage(error: Exception, text: str) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "vison-etl"
     words = " ".join(text.split()).rstrip(".").removeprefix("Invalid value: ")
-    return f"{words[:1].lower()}{words[1:]}; see `{command} --help`"
+    return f"{words[:1].lower()}{words[1:]}{'' if words.endswith('?') else ';'} see `{command} --help`"
 
 
 def _details(error: Exception) -> str:

@@ -7,8 +7,19 @@ from typing import Annotated
 
 import typer
 
-from vison_etl.cli.console import say, show
-from vison_etl.cli.options import LakeOption, lake_root
+from vison_etl.cli.answers import give
+from vison_etl.cli.console import say
+from vison_etl.cli.errors import UsageError
+from vison_etl.cli.options import (
+    DbOption,
+    FormatOption,
+    LakeOption,
+    OutFileOption,
+    answer_format,
+    lake_to_read,
+    lake_to_write,
+)
+from vison_etl.cli.published import bring_up_to_date
 
 
 def register(app: typer.Typer) -> None:
@@ -20,55 +31,58 @@ def register(app: typer.Typer) -> None:
 
 
 def publish(
-    full: Annotated[bool, typer.Option("--full", help="Rebuild from nothing.")] = False, lake: LakeOption = None
+    full: Annotated[bool, typer.Option("--full", help="Rebuild from nothing, and try again what could not be read.")] = False,
+    lake: LakeOption = None,
+    db: DbOption = None,
 ) -> None:
     """Bring results.duckdb up to date with the lake."""
-    from vison_etl.lake.paths import Lake
-    from vison_etl.results.publish import publish as build
-
-    done = build(Lake(lake_root(lake).absolute()), full=full)
-    say(f"{done.n_runs_added} runs added in {done.seconds:.2f} s{' (rebuilt)' if done.rebuilt else ''}")
+    done = bring_up_to_date(lake_to_read(lake), db, full=full)
+    what = "rebuilt" if done.rebuilt else "brought up to date" if done.changed else "up to date"
+    say(f"{done.database}: {what}, {done.n_runs_added} runs added in {done.seconds:.2f} s")
 
 
 def forget(
-    block: Annotated[str, typer.Option("--block", metavar="B", help="Block.")],
+    block: Annotated[str, typer.Option("--block", metavar="B", help="Block, by nickname.")],
     day: Annotated[str, typer.Option("--day", metavar="YYYY-MM-DD", help="Day of the exposure log.")],
     lake: LakeOption = None,
+    db: DbOption = None,
 ) -> None:
-    """Remove what was ingested from one day of a block. Never touches raw data or results."""
+    """Remove what was ingested from one day of a block; raw data, runs and decisions stay."""
     from vison_etl.lake.manage import forget as remove
-    from vison_etl.lake.paths import Lake
     from vison_etl.pipeline.acquisitions import refresh_acquisitions
-    from vison_etl.results.publish import publish as build
 
-    place = Lake(lake_root(lake).absolute())
-    removed = remove(place, block, day)
-    refresh_acquisitions(place, [block])
-    build(place)
-    say(f"{block} {day}: {sum(removed.values())} part files removed")
+    place = lake_to_read(lake)
+    name = block.upper()
+    removed = remove(place, name, day)
+    refresh_acquisitions(place, [name])
+    bring_up_to_date(place, db)
+    say(f"{name} {day}: {sum(removed.values())} part files removed; `vison-etl ingest` reads the day again")
 
 
 def relocate(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Folder where the raw data were.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Folder where they are now.")],
     lake: LakeOption = None,
+    db: DbOption = None,
 ) -> None:
-    """Tell the lake that raw data have moved; nothing is read again."""
+    """Tell the lake that raw data have moved from OLD to NEW; no file is read again."""
     from vison_etl.lake.manage import relocate as move
-    from vison_etl.lake.paths import Lake
-    from vison_etl.results.publish import publish as build
 
-    place = Lake(lake_root(lake).absolute())
+    place = lake_to_read(lake)
+    if not new.is_dir():
+        raise UsageError(f"{new}: no such folder; move the raw data first")
     changed = move(place, str(old.absolute()), str(new.absolute()))
-    build(place)
-    say(f"{changed.get('exposures', 0)} exposures now point to {new}")
+    bring_up_to_date(place, db)
+    say(f"{changed.get('exposures', 0)} exposures now point to {new.absolute()}")
 
 
-def doctor(lake: LakeOption = None) -> None:
-    """Print versions, disk, locks, and what is out of place in the lake."""
-    from vison_etl.lake.paths import Lake
+def doctor(format_: FormatOption = None, out: OutFileOption = None, lake: LakeOption = None) -> None:
+    """Print versions, disk, locks, and what is out of place in the lake; `state` is ok, note or bad."""
     from vison_etl.pipeline.doctor import examine
 
-    findings = examine(Lake(lake_root(lake).absolute()))
-    show(findings)
-    raise typer.Exit(int(findings.filter(findings["state"] == "bad").height > 0))
+    form = answer_format(format_, out)
+    findings = examine(lake_to_write(lake))
+    give(findings, form, out)
+    bad = findings.filter(findings["state"] == "bad").height
+    if bad:
+        say(f"{bad} findings are bad")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import polars as pl
 
 from vison_etl import tables
 from vison_etl.lake.decisions import append_override
-from vison_etl.lake.parts import partition_filters, read
+from vison_etl.lake.parts import partition_filters, read, schema
 from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import list_runs
 from vison_etl.pipeline.acquisitions import refresh_acquisitions
 from vison_etl.pipeline.block import blocks_of, load_block
+
+_NO_ROWS = pl.DataFrame(schema=schema("acquisitions"))
 
 
 class DecisionError(ValueError):
@@ -40,13 +43,16 @@ def adopt(lake: Lake, name: str, reason: str) -> str:
 
 
 def _acquisition(lake: Lake, name: str) -> dict[str, Any]:
-    block = name.split("/", maxsplit=1)[0]
-    if block in blocks_of(lake):
-        rows = load_block(lake, block).acquisitions.filter(pl.col("acquisition") == name)
-        if not rows.is_empty():
-            row = rows.row(0, named=True)
-            return {"block": block, "test": row["test"], "acquisition": name, "run_id": None}
-    raise DecisionError(f"{name} is neither a run nor an acquisition of {lake.root}; see `vison-etl status`")
+    blocks = blocks_of(lake)
+    block = name.upper().split("/", maxsplit=1)[0]
+    rows = pl.concat([load_block(lake, b).acquisitions for b in ([block] if block in blocks else blocks)] or [_NO_ROWS])
+    mine = rows.filter(pl.col("acquisition") == name.upper())
+    if mine.is_empty():
+        known = [*rows.get_column("acquisition").to_list(), *(run["run_id"] for run in list_runs(lake))]
+        near = ", ".join(get_close_matches(name.upper(), known, n=3)) or "none similar; see `vison-etl sql 'from runs'`"
+        raise DecisionError(f"{name} is neither a run nor an acquisition of {lake.root}; nearest: {near}")
+    row = mine.row(0, named=True)
+    return {"block": block, "test": row["test"], "acquisition": row["acquisition"], "run_id": None}
 
 
 def exclude(lake: Lake, block: str, obsids: tuple[int, int], ccd: str | None, quadrant: str | None, reason: str) -> str:
@@ -57,6 +63,7 @@ def exclude(lake: Lake, block: str, obsids: tuple[int, int], ccd: str | None, qu
     DecisionError
         If there is nothing to exclude or a CCD or quadrant does not exist.
     """
+    block, ccd, quadrant = block.upper(), ccd and ccd.upper(), quadrant and quadrant.upper()
     if ccd is not None and ccd not in tables.CCDS:
         raise DecisionError(f"--ccd {ccd}: one of {', '.join(tables.CCDS)}")
     if quadrant is not None and quadrant not in tables.QUADRANTS:
@@ -64,7 +71,7 @@ def exclude(lake: Lake, block: str, obsids: tuple[int, int], ccd: str | None, qu
     rows = read(lake, "exposures", **partition_filters(block=block)).filter(pl.col("obsid").is_between(*obsids))
     if rows.is_empty():
         raise DecisionError(
-            f"block {block} has no exposure from {obsids[0]} to {obsids[1]}; blocks: {', '.join(blocks_of(lake))}"
+            f"block {block} has no exposure from {obsids[0]} to {obsids[1]}; blocks: {', '.join(blocks_of(lake)) or 'none'}"
         )
     what = {
         "kind": "exclude",
@@ -79,4 +86,6 @@ def exclude(lake: Lake, block: str, obsids: tuple[int, int], ccd: str | None, qu
 
 
 def _decide(lake: Lake, what: dict[str, Any], reason: str) -> None:
+    if not reason.strip():
+        raise DecisionError("--reason is empty: say why, it is kept with the decision")
     append_override(lake, {**what, "reason": reason})

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from vison_etl.campaign.definitions import test_names
-from vison_etl.lake.paths import Lake
+from vison_etl.lake.manage import clean
+from vison_etl.lake.paths import Lake, LakeError
+from vison_etl.lake.runs import clean_runs
 from vison_etl.pipeline.analyse import Options, Outcome, analyse
 from vison_etl.pipeline.block import BlockView, blocks_of, load_block
 from vison_etl.pipeline.executors import Runner
@@ -41,20 +43,20 @@ def choose_blocks(lake: Lake, block: str | None) -> list[str]:
 
 
 def choose_tests(tests: Sequence[str]) -> list[str] | None:
-    """Return the tests asked for, or None for ``all``.
+    """Return the tests asked for, in the campaign's spelling, or None for ``all``.
 
     Raises
     ------
     UnknownNameError
         For a name that is no test of the campaign.
     """
-    if [t.lower() for t in tests] == ["all"]:
+    if "all" in [t.lower() for t in tests]:
         return None
-    known = test_names()
+    known = {name.upper(): name for name in test_names()}
     for name in tests:
-        if name not in known:
-            raise UnknownNameError(_nearest("test", name, known, "tests with an analysis"))
-    return list(dict.fromkeys(tests))
+        if name.upper() not in known:
+            raise UnknownNameError(_nearest("test", name, list(known.values()), "tests with an analysis"))
+    return list(dict.fromkeys(known[name.upper()] for name in tests))
 
 
 def _nearest(kind: str, name: str, known: Sequence[str], what: str) -> str:
@@ -70,27 +72,70 @@ def drive(
     run: Runner,
     report: Report,
     progress: Progress,
+    *,
+    all_blocks: bool = False,
 ) -> list[Outcome]:
     """Analyse tests of blocks in dependency order; with ``tests`` None all that the lake has, until nothing is stale.
 
-    Results that became stale on the way (the noise in electrons, once the gain is known) are calibrated again, which opens no frame.
+    With ``all_blocks`` a block that does not have a test is passed over, and a test that none of them has is one outcome without
+    block. What cannot be read in the lake is a failed outcome, and the rest is done. What processes that died left behind is removed
+    first. Results that became stale on the way (the noise in electrons, once the gain is known) are calibrated again, which opens no frame.
     """
-    outcomes: dict[tuple[str, str], Outcome] = {}
+    if not options.dry_run:
+        clean_runs(lake)
+        clean(lake)
+    outcomes: list[Outcome] = []
     for block in blocks:
-        view = load_block(lake, block)
-        chosen = in_order(_present(view) if tests is None else tests)
-        for number in range(_MAX_PASSES):
-            stored = 0
-            for test in chosen:
-                again = options if number == 0 else Options(partial=options.partial, argv=options.argv)
+        try:
+            view = load_block(lake, block)
+        except LakeError as error:
+            outcomes.append(Outcome(block, ", ".join(tests or ("all",)), "failed", (str(error),)))
+            report(outcomes[-1])
+            continue
+        chosen = in_order(_chosen(view, tests, all_blocks=all_blocks))
+        outcomes += _drive_block(lake, view, chosen, options, run, report, progress)
+    for test in dict.fromkeys(tests or ()):
+        if all_blocks and all(test not in o.test.split(", ") for o in outcomes):
+            outcomes.append(Outcome("", test, "skipped", ("no block of the lake has an acquisition of this test",)))
+            report(outcomes[-1])
+    return outcomes
+
+
+def _drive_block(
+    lake: Lake,
+    view: BlockView,
+    tests: Sequence[str],
+    options: Options,
+    run: Runner,
+    report: Report,
+    progress: Progress,
+) -> list[Outcome]:
+    """Analyse tests of one block; one that fails does not keep the others from being done."""
+    outcomes: dict[str, Outcome] = {}
+    left = list(tests)
+    for number in range(_MAX_PASSES):
+        again = options if number == 0 else Options(partial=options.partial, argv=options.argv)
+        for test in left:
+            try:
                 outcome = analyse(lake, view, test, again, run, progress)
-                stored += outcome.action == "stored"
-                if number == 0 or outcome.action != "up_to_date":
-                    outcomes[block, test] = outcome
-                    report(outcome)
-            if tests is not None or not stored or options.dry_run or options.settings or options.obsids:
-                break
+            except LakeError as error:
+                outcome = Outcome(view.block, test, "failed", (str(error),))
+            if number == 0 or outcome.action != "up_to_date":
+                outcomes[test] = outcome
+                report(outcome)
+        is_trial = bool(options.settings or options.obsids)
+        left = [test for test in left if outcomes[test].action in {"stored", "up_to_date"}]
+        stored = any(outcomes[test].action == "stored" for test in left)
+        if options.dry_run or is_trial or not stored or len(left) == 1:
+            break
     return list(outcomes.values())
+
+
+def _chosen(view: BlockView, tests: Sequence[str] | None, *, all_blocks: bool) -> list[str]:
+    present = _present(view)
+    if tests is None:
+        return present
+    return [test for test in tests if test in present] if all_blocks else list(tests)
 
 
 def _present(view: BlockView) -> list[str]:

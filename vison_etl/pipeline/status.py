@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
 from vison_etl.campaign.definitions import test_names
-from vison_etl.lake.paths import Lake
+from vison_etl.lake.paths import Lake, LakeError
+from vison_etl.lake.runs import read_run_table
 from vison_etl.pipeline.analyse import Job, Options, latest_run, prepare, stale_reasons
 from vison_etl.pipeline.block import BlockView, load_block
 from vison_etl.pipeline.selection import in_order
 
 
-def status_table(lake: Lake, blocks: Sequence[str]) -> pl.DataFrame:
+_COLUMNS: dict[str, type[pl.DataType]] = {
+    "block": pl.String, "test": pl.String, "state": pl.String, "acquisition": pl.String, "found": pl.Int64,
+    "expected": pl.Int64, "repeats": pl.Int64, "run_id": pl.String, "run_status": pl.String, "checked": pl.Int64,
+    "outside": pl.Int64, "flags": pl.String, "why": pl.String,
+}  # fmt: skip
+
+
+def status_table(lake: Lake, blocks: Sequence[str], campaign: str | None = None) -> pl.DataFrame:
     """Return one row per block and test: its state in the campaign, and why it is stale.
 
-    Columns: block, test, state (``expected``, ``partial``, ``complete``, ``stale``, ``analysed``, ``failed``), acquisition, found, expected,
-    repeats, run_id, run_status, flags, why.
+    Columns: block, test, state (``expected``, ``partial``, ``aborted``, ``complete``, ``stale``, ``analysed``, ``failed``; ``unmatched``
+    for exposures of no known test, ``unreadable`` for what is damaged in the lake), acquisition, found, expected, repeats, run_id,
+    run_status, checked and outside (values compared with limits by the last run, and those outside), flags, why. Tests of other
+    campaigns than ``campaign`` are in it where they have been acquired.
+
+    Raises
+    ------
+    UnknownTest
+        For a campaign that does not exist.
     """
-    rows = [row for block in blocks for row in _block_rows(lake, load_block(lake, block))]
-    return pl.DataFrame(rows, infer_schema_length=None)
+    expected = frozenset(test_names(campaign))
+    rows = [row for block in blocks for row in _block_rows(lake, block, expected)]
+    return pl.DataFrame(rows, schema=_COLUMNS)
 
 
-def _block_rows(lake: Lake, view: BlockView) -> list[dict[str, Any]]:
-    rows = [_row(lake, view, test) for test in in_order(test_names())]
-    return [*rows, *_unknown(view)]
+def _block_rows(lake: Lake, block: str, expected: frozenset[str]) -> Iterator[dict[str, Any]]:
+    try:
+        view = load_block(lake, block)
+    except LakeError as error:
+        yield {"block": block, "state": "unreadable", "why": str(error)}
+        return
+    for test in in_order(test_names()):
+        row = _row(lake, view, test)
+        if test in expected or row["state"] != "expected":
+            yield row
+    yield from _unknown(view)
 
 
 def _row(lake: Lake, view: BlockView, test: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "block": view.block, "test": test, "state": "expected", "acquisition": None, "found": 0, "expected": None,
-        "repeats": 0, "run_id": None, "run_status": None, "flags": None, "why": None,
-    }  # fmt: skip
+    row: dict[str, Any] = {"block": view.block, "test": test, "state": "expected", "found": 0, "repeats": 0}
     acquisition = view.adopted(test)
     if acquisition is None:
         return row
@@ -45,25 +66,35 @@ def _row(lake: Lake, view: BlockView, test: str) -> dict[str, Any]:
         "repeats": view.acquisitions.filter(pl.col("test") == test).height,
         "why": acquisition["mismatch"],
     }
+    try:
+        return row | _of_last_run(lake, view, test, row["why"])
+    except LakeError as error:
+        return row | {"state": "unreadable", "why": str(error)}
+
+
+def _of_last_run(lake: Lake, view: BlockView, test: str, why: str | None) -> dict[str, Any]:
     job = prepare(lake, view, test, Options(partial=True))
     last = latest_run(lake, job) if isinstance(job, Job) else None
     if last is None or not isinstance(job, Job):
-        return row
+        return {}
     reasons = stale_reasons(job, last)
-    state = "failed" if last["status"] == "failed" else "stale" if reasons else "analysed"
-    row |= {"state": state, "run_id": last["run_id"], "run_status": last["status"], "flags": last["flags"]}
-    row["why"] = "; ".join(reasons) or row["why"]
-    return row
+    passed = read_run_table(lake, str(last["run_id"]), "compliance").get_column("pass")
+    return {
+        "state": "failed" if last["status"] == "failed" else "stale" if reasons else "analysed",
+        "run_id": last["run_id"],
+        "run_status": last["status"],
+        "checked": passed.len(),
+        "outside": int((~passed).sum()),
+        "flags": last["flags"],
+        "why": "; ".join(reasons) or why,
+    }
 
 
-def _unknown(view: BlockView) -> list[dict[str, Any]]:
+def _unknown(view: BlockView) -> Iterator[dict[str, Any]]:
     left = view.exposures.filter(pl.col("acquisition").is_null())
     counts = left.group_by("test_in_log").agg(pl.col("obsid").n_unique().alias("found")).sort("test_in_log")
-    return [
-        {
-            "block": view.block, "test": row["test_in_log"], "state": "unmatched", "acquisition": None, "found": row["found"],
-            "expected": None, "repeats": 0, "run_id": None, "run_status": None, "flags": None,
+    for row in counts.iter_rows(named=True):
+        yield {
+            "block": view.block, "test": row["test_in_log"], "state": "unmatched", "found": row["found"], "repeats": 0,
             "why": "no test of the campaign has this structure",
-        }
-        for row in counts.iter_rows(named=True)
-    ]  # fmt: skip
+        }  # fmt: skip

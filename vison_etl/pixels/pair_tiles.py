@@ -25,7 +25,8 @@ class PairTiles:
     """Measurements of all tiles of one pair, one element per quadrant (E, F, G, H) and tile. NaN: not measured.
 
     ``mean_*`` in ADU with the offset removed, ``variance`` of one frame in ADU², read noise and quantisation included.
-    ``corr_01`` and ``corr_10`` are the correlations of the difference with its +y and +x neighbour.
+    ``corr_01`` and ``corr_10`` are the correlations of the difference with its +y and +x neighbour. ``noise_variance`` is the
+    variance of one frame where no light falls: in the prescan of the tile's rows, the same for all tiles of these rows.
     """
 
     quadrant: NDArray[np.str_]
@@ -49,6 +50,8 @@ class PairTiles:
     corr_10_err: Floats
     n_clipped: _Integers
     n_saturated: _Integers
+    noise_variance_adu2: Floats
+    noise_variance_adu2_err: Floats
 
 
 def truncated_normal(clip: float) -> tuple[float, float]:
@@ -76,10 +79,10 @@ def _box(geometry: Geometry, quadrant: str, x: int, y: int, width: int, height: 
     return int(min(rows)), int(min(columns)), height, width
 
 
-def _offsets(
-    frame: Frame, decoding: Decoding, geometry: Geometry, places: list[tuple[str, Tile]], window: tuple[int, int]
-) -> Floats:
-    """Return the prescan level of the rows of each tile and its error, shape (n, 2), ADU; NaN where not read."""
+def _prescans(
+    geometry: Geometry, places: list[tuple[str, Tile]], window: tuple[int, int]
+) -> tuple[_Integers, _Integers]:
+    """Return the boxes of the prescan in the rows of the tiles, shape (m, 4), and which of them each tile has, -1 if none."""
     bands = {(quadrant, tile.y, tile.height): -1 for quadrant, tile in places}
     boxes: list[tuple[int, int, int, int]] = []
     for band in bands:
@@ -88,9 +91,13 @@ def _offsets(
         if pre is not None:
             bands[band] = len(boxes)
             boxes.append(_box(geometry, quadrant, pre.x0, pre.y0, pre.x1 - pre.x0, pre.y1 - pre.y0))
-    levels = box_levels(frame, np.array(boxes, np.int64).reshape(-1, 4), decoding)
-    levels = np.vstack([levels, [[np.nan, np.nan]]])
-    return levels[[bands[quadrant, tile.y, tile.height] for quadrant, tile in places]]
+    of_tile = [bands[quadrant, tile.y, tile.height] for quadrant, tile in places]
+    return np.array(boxes, np.int64).reshape(-1, 4), np.array(of_tile, np.int64)
+
+
+def _spread(values: Floats, of_tile: _Integers) -> Floats:
+    """Return the rows of ``values``, one per band of rows, for each tile; NaN where it has no band."""
+    return np.vstack([values, np.full((1, values.shape[1]), np.nan)])[of_tile]
 
 
 def measure_pair(
@@ -121,6 +128,8 @@ def measure_pair(
     Errors: V sqrt(2 / (n - 1) + kappa / n), kappa the excess kurtosis where it is positive beyond 3 sigma and else 0; of the
     kurtosis sqrt(24 / n); of a correlation 1 / sqrt(number of products); of the mean, shot noise and offset.
 
+    The noise without light is measured in the same way in the prescan of the tile's rows, from the plain difference (w = 1).
+
     Parameters
     ----------
     first, second
@@ -141,15 +150,22 @@ def measure_pair(
         raise ValueError(f"the frames of a pair differ in type: {first.dtype} and {second.dtype}")
     window = (vstart, geometry.quadrant_rows if vend is None else vend)
     places = [(quadrant, tile) for quadrant in QUADRANTS for tile in tiles(geometry)]
-    offsets = np.hstack([_offsets(words, decoding, geometry, places, window) for words in (words_1, words_2)])
+    prescans, of_tile = _prescans(geometry, places, window)
+    levels = np.hstack([box_levels(words, prescans, decoding) for words in (words_1, words_2)])
     boxes = np.array([_box(geometry, q, t.x, t.y, t.width, t.height) for q, t in places], np.int64)
-    result = kernels.measure_boxes(
-        words_1, words_2, boxes, offsets, decoding, clip_sigma, truncated_normal(clip_sigma), MIN_PIXELS
-    )
-    return _assemble(places, result)
+
+    def measured(boxes: _Integers, offsets: Floats) -> Floats:
+        if not boxes.size:
+            return np.empty((0, kernels.N_QUANTITIES))
+        truncation = truncated_normal(clip_sigma)
+        return kernels.measure_boxes(words_1, words_2, boxes, offsets, decoding, clip_sigma, truncation, MIN_PIXELS)
+
+    # about its own level a prescan has no signal, so that nothing is balanced there
+    noise = measured(prescans, levels)[:, [kernels.VARIANCE, kernels.VARIANCE_ERR]]
+    return _assemble(places, measured(boxes, _spread(levels, of_tile)), _spread(noise, of_tile))
 
 
-def _assemble(places: list[tuple[str, Tile]], result: Floats) -> PairTiles:
+def _assemble(places: list[tuple[str, Tile]], result: Floats, noise: Floats) -> PairTiles:
     def integers(column: int) -> _Integers:
         return result[:, column].astype(np.int64)
 
@@ -176,4 +192,6 @@ def _assemble(places: list[tuple[str, Tile]], result: Floats) -> PairTiles:
         corr_10_err=result[:, kernels.CORR_X_ERR],
         n_clipped=integers(kernels.N_CLIPPED),
         n_saturated=integers(kernels.N_SATURATED),
+        noise_variance_adu2=noise[:, 0],
+        noise_variance_adu2_err=noise[:, 1],
     )

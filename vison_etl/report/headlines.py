@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from vison_etl.instrument import requirements as instrument
 from vison_etl.report.source import Snapshot
 
 KEYS = ("block", "ccd", "quadrant")
@@ -28,8 +29,8 @@ def channel_values(snapshot: Snapshot, quantity: Mapping[str, Any]) -> pl.DataFr
     Returns
     -------
     polars.DataFrame
-        ``block, ccd, quadrant`` (unique, sorted), ``test, value, value_err, lo, hi``; the limits are those that the value was
-        checked against, NULL where it was not.
+        ``block, ccd, quadrant`` (unique, sorted), ``test, value, value_err, lo, hi``; the limits are those of its requirement for the
+        channel, NULL where they are open or not known.
     """
     blank = pl.DataFrame(
         schema=dict.fromkeys((*KEYS, "test"), pl.String) | dict.fromkeys(("value", "value_err", "lo", "hi"), pl.Float64)
@@ -38,7 +39,7 @@ def channel_values(snapshot: Snapshot, quantity: Mapping[str, Any]) -> pl.DataFr
     if table not in snapshot.names:
         return blank
     query = (
-        f'select block, ccd, quadrant, test, "{value}" as value, "{value}_err" as value_err '  # noqa: S608
+        f'select block, ccd, quadrant, test, {quantity.get("value_sql", value)} as value, "{value}_err" as value_err '  # noqa: S608
         f'from "{table}" where {quantity.get("where", "true")}'
     )
     frame = snapshot.connection.sql(query).pl().cast({"value": pl.Float64, "value_err": pl.Float64}).fill_nan(None)
@@ -50,32 +51,20 @@ def channel_values(snapshot: Snapshot, quantity: Mapping[str, Any]) -> pl.DataFr
     else:
         frame = frame.sort("test")
     frame = frame.unique(list(KEYS), keep="first", maintain_order=True)
-    limits = _limits(snapshot, quantity.get("metric"))
-    joined = frame.join(limits, on=[*KEYS, "test"], how="left") if limits is not None else frame
-    if limits is None:
-        joined = frame.with_columns(
-            lo=pl.lit(quantity.get("lo"), pl.Float64), hi=pl.lit(quantity.get("hi"), pl.Float64)
-        )
-    missing = [pl.lit(None).alias(name) for name in blank.columns if name not in joined.columns]
-    return joined.with_columns(missing).select(blank.columns).cast(blank.schema).sort(*KEYS)
+    limits = [_limits(quantity, *channel) for channel in frame.select(KEYS).iter_rows()]
+    bounds = pl.DataFrame(limits, schema={"lo": pl.Float64, "hi": pl.Float64}, orient="row")
+    return pl.concat([frame, bounds], how="horizontal").select(blank.columns).cast(blank.schema).sort(*KEYS)
 
 
 def requirements() -> pl.DataFrame:
-    """Return the requirements on results: ``metric`` (column of the result), ``lo, hi``; NULL is open."""
-    rows = [(q["value"], q.get("lo"), q.get("hi")) for q in quantities() if "lo" in q or "hi" in q]
+    """Return the requirements that are the same for all channels: ``metric`` (column of the result), ``lo, hi``; NULL is open."""
+    rows = [(row.column, row.lo, row.hi) for row in instrument.requirements() if row.added_to is None]
     return pl.DataFrame(rows, schema={"metric": pl.String, "lo": pl.Float64, "hi": pl.Float64}, orient="row")
 
 
-def _limits(snapshot: Snapshot, metric: str | None) -> pl.DataFrame | None:
-    """Return the limits of a metric per channel and test; the tightest where several apply."""
-    if metric is None or "compliance" not in snapshot.names:
-        return None
-    query = (
-        "select block, ccd, quadrant, test, max(lo) as lo, min(hi) as hi from compliance "
-        "where metric = ? and ccd is not null and quadrant is not null group by all"
-    )
-    frame = snapshot.connection.sql(query, params=[metric]).pl()
-    return frame.cast(dict.fromkeys((*KEYS, "test"), pl.String))
+def _limits(quantity: Mapping[str, Any], block: str, ccd: str, quadrant: str) -> tuple[float | None, float | None]:
+    name = quantity.get("requirement")
+    return (None, None) if name is None else instrument.requirement(name).limits(block, ccd, quadrant)
 
 
 def summary(values: pl.DataFrame) -> Mapping[str, Any] | None:

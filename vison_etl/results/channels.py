@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from vison_etl.instrument.blocks import Block, blocks
+from vison_etl.instrument.blocks import Block, blocks, offsets_adu
 from vison_etl.instrument.fpa import Design, FpaCell, cell_of
+from vison_etl.instrument.requirements import EXPECTED_OFFSET
+from vison_etl.results.db import Constant
 from vison_etl.tables import CCDS, QUADRANTS, Column, Table
-
-Value = str | int | bool | None
 
 CHANNELS = Table(
     "channels",
@@ -32,6 +32,7 @@ CHANNELS = Table(
         Column("flip_columns", "bool", "", "the CCD frame is mounted flipped left to right"),
         Column("ccd_serial", "text", "", "serial number of the CCD"),
         Column("batch", "text", "", "batch of silicon: first part of the serial number"),
+        Column(EXPECTED_OFFSET, "float", "ADU", "offset by the table of the block; NULL where it has none"),
     ),
 )
 
@@ -39,7 +40,7 @@ _RIGHT = frozenset("FG")
 _UPPER = frozenset("EF")
 
 
-def channel_rows() -> Iterator[tuple[Value, ...]]:
+def channel_rows() -> Iterator[tuple[Constant, ...]]:
     """Yield the rows of ``channels``, in order of design, block, ccd, quadrant."""
     for design in sorted(get_args(Design)):
         for block in sorted(blocks(), key=lambda row: row.block):
@@ -48,15 +49,16 @@ def channel_rows() -> Iterator[tuple[Value, ...]]:
                     yield _row(design, block, ccd, quadrant)
 
 
-def _row(design: Design, block: Block, ccd: str, quadrant: str) -> tuple[Value, ...]:
+def _row(design: Design, block: Block, ccd: str, quadrant: str) -> tuple[Constant, ...]:
     role = block.role_initial if design == "initial" else block.role_final
     serial = block.serials[CCDS.index(ccd)] if block.serials else None
     batch = serial.split("-", maxsplit=1)[0] if serial else None
     cell = cell_of(design, block.block, ccd)
-    return (design, block.block, ccd, quadrant, role, *_place(cell, quadrant), serial, batch)
+    offset = (offsets_adu(block.block) or {}).get((ccd, quadrant))
+    return (design, block.block, ccd, quadrant, role, *_place(cell, quadrant), serial, batch, offset)
 
 
-def _place(cell: FpaCell | None, quadrant: str) -> tuple[Value, ...]:
+def _place(cell: FpaCell | None, quadrant: str) -> tuple[Constant, ...]:
     if cell is None:
         return (None,) * 7
     right, upper = quadrant in _RIGHT, quadrant in _UPPER

@@ -14,6 +14,7 @@ from pathlib import Path
 from vison_etl import tables
 from vison_etl.results.channels import CHANNELS
 from vison_etl.results.db import literal, literals
+from vison_etl.results.requirements import REQUIREMENTS
 from vison_etl.tables import Column, Table
 
 COPIED = ("exposures", "acquisitions", "hk_summary", "quadrant_stats", "rejects", "overrides")
@@ -99,7 +100,7 @@ def base_layout() -> Iterator[str]:
     yield "create schema snapshot"
     for table in _NOTEBOOK:
         yield from _base_table("snapshot", table, table.about)
-    for table in (*copied_tables(), _CURRENT_RUNS, CHANNELS):
+    for table in (*copied_tables(), _CURRENT_RUNS, CHANNELS, REQUIREMENTS):
         yield from _base_table("main", table, table.about)
     for table in run_tables():
         yield from _base_table("history", table, f"All runs. {table.about}")

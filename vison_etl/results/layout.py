@@ -12,6 +12,7 @@ from vison_etl.results import ddl
 from vison_etl.results.channels import channel_rows
 from vison_etl.results.db import Connection, run, values
 from vison_etl.results.measurements import measurements_view
+from vison_etl.results.requirements import requirement_rows
 from vison_etl.sqlfiles import read_sql
 
 
@@ -50,4 +51,5 @@ def _statements() -> Iterator[str]:
     for table in ddl.viewed_tables():
         yield from ddl.file_view(table, None)
     yield f"insert into main.channels values {values(channel_rows())}"
+    yield f"insert into main.requirements values {values(requirement_rows())}"
     yield read_sql("views/dictionary")

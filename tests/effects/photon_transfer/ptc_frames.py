@@ -27,6 +27,7 @@ def tile_frame(key: Key, found: Tiles, n_px: int = TILE_PX) -> pl.DataFrame:
             "ccd": key[0],
             "quadrant": key[1],
             "tile": np.arange(found.pair.size) % 36,
+            "y": found.y,
             "width_px": np.full(found.pair.size, side),
             "height_px": np.full(found.pair.size, n_px // side),
             "n": found.n,
@@ -41,6 +42,8 @@ def tile_frame(key: Key, found: Tiles, n_px: int = TILE_PX) -> pl.DataFrame:
             "corr_01": found.correlation,
             "corr_01_err": found.correlation_err,
             "n_saturated": found.n_saturated,
+            "noise_variance_adu2": found.noise,
+            "noise_variance_adu2_err": found.noise_err,
         }
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -53,10 +56,14 @@ def simulated_test(
     full_well: FullWell | None = None,
     channels: tuple[Key, ...] = CHANNELS,
 ) -> pl.DataFrame:
-    """Return ``pair_tiles`` of all channels of a test, from independent streams of random numbers."""
+    """Return ``pair_tiles`` of all channels of a test, from independent streams of random numbers.
+
+    The prescans differ from the image by as much as the calibration expects.
+    """
+    fraction = float(EFFECT.parameters["noise_prior_fraction"])
     streams = np.random.default_rng(seed).spawn(len(channels))
     return pl.concat(
-        tile_frame(key, simulate_tiles(rng, physics, dict(plan), full_well=full_well))
+        tile_frame(key, simulate_tiles(rng, physics, dict(plan), full_well=full_well, prescan_error=fraction))
         for key, rng in zip(channels, streams, strict=True)
     )
 

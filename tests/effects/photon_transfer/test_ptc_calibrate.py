@@ -51,8 +51,22 @@ def test_gains_are_recovered_with_their_errors(result: Calibrated) -> None:
         assert_pulls(gain[column], gain[f"{column}_err"], truth)
     assert gain["status"].unique().to_list() == ["ok"]
     assert gain["wavelength_nm"].unique().to_list() == [800.0]
-    assert gain["level_dof"].to_list() == [5] * 12
+    assert gain["level_dof"].to_list() == [6] * 12
     assert result.flags == ()
+
+
+def test_without_prescans_the_curve_alone_tells_the_intercept(tiles: pl.DataFrame, result: Calibrated) -> None:
+    none = pl.lit(None, pl.Float64)
+    bare = calibrate(tiles.with_columns(noise_variance_adu2=none, noise_variance_adu2_err=none)).tables["gain"]
+    off = calibrate(tiles, noise_prior_fraction=-1.0).tables["gain"]
+    assert bare.equals(off)
+    free, known = bare.filter(model="exponential"), result.tables["gain"].filter(model="exponential")
+    assert free["status"].unique().to_list() == ["ok"]
+    assert free["level_dof"].to_list() == [5] * 12
+    np.testing.assert_array_equal(free["dof"] + 1, known["dof"])
+    assert (known["gain_e_per_adu_err"] < 0.6 * free["gain_e_per_adu_err"]).all()
+    np.testing.assert_allclose(known["n00_adu2_err"], 0.05 * known["n00_adu2"], rtol=0.05)
+    assert off.filter(model="quadratic").equals(result.tables["gain"].filter(model="quadratic"))
 
 
 def test_one_model_per_channel_is_adopted_and_never_the_quadratic(result: Calibrated) -> None:

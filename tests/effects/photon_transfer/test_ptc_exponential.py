@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from vison_etl.effects.photon_transfer.exponential import CURVATURE_BOUNDS, fit_exponential
 from vison_etl.effects.photon_transfer.goodness import describes, level_chi2, p_value
-from vison_etl.effects.photon_transfer.model import Points, exponential_variance
+from vison_etl.effects.photon_transfer.model import NoisePrior, Points, exponential_variance
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 TRUTH = (3.4, -1.2e-6, 1.7)
@@ -133,6 +133,59 @@ def test_fixed_intercept_stays() -> None:
     assert fit.errors[2] == 0.0
     assert fit.gain_e_per_adu == pytest.approx(3.5, rel=1e-6)
     assert fit.dof == 198
+
+
+def test_a_prior_is_one_more_datum() -> None:
+    points = draw(np.random.default_rng(10), n_px=1764, tiles=36)
+    free = fit_exponential(points, outlier_sigma=np.inf)
+    prior = NoisePrior(free.n00_adu2 - 3.0 * free.errors[2], 0.3 * free.errors[2])
+    fit = fit_exponential(points, outlier_sigma=np.inf, prior=prior)
+    assert (fit.dof, fit.n_points, fit.prior) == (free.dof + 1, free.n_points, prior)
+    # what two measurements of n00 give together, and the other parameters with it
+    weights = np.array([free.errors[2] ** -2, prior.sigma_adu2**-2])
+    mean = weights @ [free.n00_adu2, prior.n00_adu2] / weights.sum()
+    assert fit.n00_adu2 == pytest.approx(mean, abs=0.05 * free.errors[2])
+    assert fit.errors[2] == pytest.approx(weights.sum() ** -0.5, rel=0.02)
+    shift = free.covariance[0, 2] / free.covariance[2, 2] * (fit.n00_adu2 - free.n00_adu2)
+    assert fit.gain_e_per_adu - free.gain_e_per_adu == pytest.approx(shift, rel=0.1)
+    rise = (free.n00_adu2 - prior.n00_adu2) ** 2 / (free.errors[2] ** 2 + prior.sigma_adu2**2)
+    assert fit.chi2 - free.chi2 == pytest.approx(rise, rel=0.1)
+
+
+def test_a_prior_is_part_of_the_likelihood() -> None:
+    points = draw(np.random.default_rng(11), n_px=400)
+    prior = NoisePrior(TRUTH[2] + 3.0, 2.0)
+    fit = fit_exponential(points, outlier_sigma=np.inf, prior=prior)
+
+    def deviance(theta: np.ndarray) -> float:
+        ratio = points.variance_adu2 / exponential_variance(points.mean_adu, theta[0], theta[1] * 1e-6, theta[2])
+        of_points = float(np.sum((ratio - 1 - np.log(ratio)) / points.relative_err**2))
+        return of_points + 0.5 * ((theta[2] - prior.n00_adu2) / prior.sigma_adu2) ** 2
+
+    best = np.array([fit.gain_e_per_adu, fit.a00_per_e * 1e6, fit.n00_adu2])
+    for k, step in enumerate((0.02, 0.05, 0.5)):
+        for sign in (-1, 1):
+            assert deviance(best + sign * step * np.eye(3)[k]) > deviance(best)
+    options = {"xatol": 1e-7, "fatol": 1e-7, "maxiter": 4000}
+    assert deviance(best) <= minimize(deviance, best, method="Nelder-Mead", options=options).fun + 1e-5
+
+
+def test_a_prior_that_contradicts_the_levels_shows_in_their_chi2() -> None:
+    points = draw(np.random.default_rng(12))
+    level = np.repeat(np.arange(len(LEVELS)), 180)
+    good, bad = (
+        level_chi2(fit_exponential(points, prior=NoisePrior(n00, 0.1)), points, level) for n00 in (TRUTH[2], 500.0)
+    )
+    assert good[1] == bad[1] == len(LEVELS) + 1 - 3
+    assert p_value(*good) > 1e-3
+    assert p_value(*bad) < 1e-10
+
+
+def test_a_prior_known_to_nothing_changes_nothing() -> None:
+    points = draw(np.random.default_rng(13))
+    free, vague = fit_exponential(points), fit_exponential(points, prior=NoisePrior(100.0, 1e6))
+    assert vague.gain_e_per_adu == pytest.approx(free.gain_e_per_adu, rel=1e-6)
+    assert vague.chi2 == pytest.approx(free.chi2, rel=1e-6)
 
 
 def test_order_of_the_points_does_not_matter() -> None:

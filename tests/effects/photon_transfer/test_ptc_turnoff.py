@@ -4,28 +4,23 @@ import numpy as np
 import pytest
 
 from tests.closure.ptc_truth import PTC01, PTC02, TILE_PX, FullWell, Physics, Tiles, simulate_tiles
+from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
 from vison_etl.effects.photon_transfer.model import Points
-from vison_etl.effects.photon_transfer.turnoff import (
-    Turnoff,
-    TurnoffData,
-    TurnoffLimits,
-    find_turnoff,
-    levels_cut_by_adc,
-)
+from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff, levels_cut_by_adc
 
 LIMITS = TurnoffLimits()
 PLANS = {"PTC01": PTC01, "PTC02": PTC02}
 MOT = {0.10: 1, 0.30: 1, 0.50: 1, 0.70: 1, 0.90: 1}
 
 
-def search(found: Tiles) -> Turnoff:
+def search(found: Tiles, limits: TurnoffLimits = LIMITS) -> Turnoff:
     measured, saturated = np.isfinite(found.variance), found.n_saturated > 1e-4 * TILE_PX
     usable = measured & ~saturated & ~levels_cut_by_adc(found.mean, found.level, measured, saturated)
     points = Points(found.mean, found.variance, found.variance_err / found.variance)
     data = TurnoffData(
         points, found.kurtosis, found.kurtosis_err, found.correlation, found.correlation_err, found.level, usable
     )
-    return find_turnoff(data, LIMITS)
+    return find_turnoff(data, limits)
 
 
 def with_values(found: Tiles, **values: np.ndarray) -> Tiles:
@@ -56,15 +51,36 @@ def test_a_full_well_is_bracketed(plan: str, a00: float, full_well: FullWell) ->
     lower, upper, good = (
         np.array([getattr(r, name) for r in results]) for name in ("lower_adu", "upper_adu", "good_below_adu")
     )
-    assert np.all(upper > full_well.adu)
-    # a bin whose tiles have lost less than 2 % on average is still good: 2 % of the fall scale, and half a bin
-    assert np.all(lower < full_well.adu + 0.02 * full_well.fall_adu + 300)
+    assert np.all(lower < full_well.adu)
+    assert np.all(full_well.adu < upper)
     # what the fits use is never above the full well
     assert np.all(good < full_well.adu)
     middle, error = np.array([(r.value_adu, r.value_adu_err) for r in results]).T
-    np.testing.assert_allclose(middle, 0.5 * (lower + upper))
-    np.testing.assert_allclose(error, (upper - lower) / np.sqrt(12))
-    assert np.all(error < 3800)  # the widest gap between levels, 20 to 50 %, narrowed by tiles on both sides
+    assert np.all((lower < middle) & (middle < upper))
+    assert np.all(error > 0.01 * full_well.adu * 0.9)
+    # the widest gap between levels, 20 to 50 %, narrowed by tiles on both sides
+    assert np.all(error < 3900)
+    assert np.all(np.abs(middle - full_well.adu) < 2.5 * error)
+    assert np.all(upper - lower < 22_000)
+
+
+def test_any_full_well_is_bracketed() -> None:
+    rng = np.random.default_rng(30)
+    for _ in range(150):
+        full_well = FullWell(rng.uniform(22e3, 57e3), rng.choice([3000.0, 8000.0]))
+        physics = Physics(a00=rng.choice([-1e-12, -1.5e-6, -3e-6]))
+        found = search(simulate_tiles(rng, physics, PLANS[rng.choice(list(PLANS))], full_well=full_well))
+        assert found.lower_adu < full_well.adu < found.upper_adu
+        assert found.good_below_adu < full_well.adu
+
+
+def test_the_bracket_is_wider_than_the_spread_of_the_pixels() -> None:
+    found = simulate_tiles(np.random.default_rng(31), Physics(), PTC01, full_well=FullWell(46_000))
+    narrow, wide = (search(found, TurnoffLimits(pixel_spread=spread)) for spread in (0.0, 0.05))
+    assert wide.lower_adu == narrow.lower_adu
+    assert wide.value_adu == narrow.value_adu
+    assert wide.upper_adu - wide.value_adu > 3 * 0.05 * 45_000 * 0.9
+    assert wide.value_adu_err == pytest.approx(np.hypot(narrow.value_adu_err, 0.05 * 46_000), rel=0.05)
 
 
 def test_one_pair_per_level_is_enough() -> None:

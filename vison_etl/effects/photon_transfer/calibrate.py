@@ -10,16 +10,16 @@ import numpy as np
 import polars as pl
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters
+from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
 from vison_etl.effects.photon_transfer.channel import Channel, Rules, Tiles, analyse_channel
 from vison_etl.effects.photon_transfer.goodness import describes, p_value
 from vison_etl.effects.photon_transfer.model import Fit, Model, noise_e
-from vison_etl.effects.photon_transfer.turnoff import Turnoff, TurnoffLimits
 from vison_etl.effects.rows import result_frame
 from vison_etl.tables import CCDS, QUADRANTS
 
 _Key = tuple[str, str]
 _MODELS: tuple[Model, ...] = ("exponential", "quadratic")
-_INTEGERS = ("pair", "level", "area_px", "n", "n_saturated")
+_INTEGERS = ("pair", "level", "y", "area_px", "n", "n_saturated")
 _FLOATS = tuple(name for name in Tiles.__slots__ if name not in _INTEGERS)
 
 
@@ -50,6 +50,7 @@ def _rules(parameters: Parameters) -> Rules:
         kurtosis=float(parameters["turnoff_kurtosis"]),
         correlation=float(parameters["turnoff_correlation"]),
         sigma=float(parameters["turnoff_sigma"]),
+        pixel_spread=float(parameters["pixel_spread_fraction"]),
     )
     return Rules(
         flux_mismatch_max=float(parameters["flux_mismatch_max"]),
@@ -57,6 +58,7 @@ def _rules(parameters: Parameters) -> Rules:
         min_pixel_fraction=float(parameters["min_pixel_fraction"]),
         min_tiles=int(parameters["min_tiles"]),
         outlier_sigma=float(parameters["outlier_sigma"]),
+        noise_prior_fraction=float(parameters["noise_prior_fraction"]),
         quadratic_low_adu=float(parameters["quadratic_low_adu"]),
         quadratic_high_adu=float(parameters["quadratic_high_adu"]),
         turnoff=limits,

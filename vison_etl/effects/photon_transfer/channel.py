@@ -9,17 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
 from vison_etl.effects.photon_transfer.exponential import fit_exponential
 from vison_etl.effects.photon_transfer.goodness import level_chi2
 from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, Model, Points, adopted_model
+from vison_etl.effects.photon_transfer.noise import noise_prior
 from vison_etl.effects.photon_transfer.quadratic import fit_quadratic
-from vison_etl.effects.photon_transfer.turnoff import (
-    Turnoff,
-    TurnoffData,
-    TurnoffLimits,
-    find_turnoff,
-    levels_cut_by_adc,
-)
+from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff, levels_cut_by_adc
 
 _MISMATCH_SIGMA = 5.0
 
@@ -35,6 +31,7 @@ class Tiles:
 
     pair: Integers
     level: Integers
+    y: Integers
     area_px: Integers
     n: Integers
     n_saturated: Integers
@@ -48,6 +45,8 @@ class Tiles:
     excess_kurtosis_err: Floats
     corr_01: Floats
     corr_01_err: Floats
+    noise_variance_adu2: Floats
+    noise_variance_adu2_err: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ class Rules:
     min_pixel_fraction: float
     min_tiles: int
     outlier_sigma: float
+    noise_prior_fraction: float
     quadratic_low_adu: float
     quadratic_high_adu: float
     turnoff: TurnoffLimits
@@ -94,7 +94,8 @@ def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
     """Fit one channel.
 
     A tile is measured if enough of its pixels were used and saturated if too many are. Levels that the ADC cuts, pairs whose
-    frames differ in flux and pairs with too few tiles are left out whole. The fits take the other tiles up to the turn-off.
+    frames differ in flux and pairs with too few tiles are left out whole. The fits take the other tiles up to the turn-off, the
+    exponential also the noise of their prescan.
     """
     saturated = tiles.n_saturated > rules.saturated_fraction_max * tiles.area_px
     measured = np.isfinite(tiles.variance_adu2) & np.isfinite(tiles.mean_adu) & (tiles.variance_adu2 > 0.0)
@@ -106,7 +107,14 @@ def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
     good = measured & ~cut & ~mismatched & ~sparse
     turnoff = find_turnoff(_turnoff_data(tiles, points, good), rules.turnoff)
     chosen = np.flatnonzero(good & (np.nan_to_num(tiles.mean_adu, nan=math.inf) <= turnoff.good_below_adu))
-    exponential = fit_exponential(points[chosen], outlier_sigma=rules.outlier_sigma)
+    prior = noise_prior(
+        tiles.pair[chosen],
+        tiles.y[chosen],
+        tiles.noise_variance_adu2[chosen],
+        tiles.noise_variance_adu2_err[chosen],
+        rules.noise_prior_fraction,
+    )
+    exponential = fit_exponential(points[chosen], outlier_sigma=rules.outlier_sigma, prior=prior)
     kept = chosen[exponential.used] if exponential.has_values else chosen
     low, high = rules.quadratic_low_adu, rules.quadratic_high_adu
     quadratic = fit_quadratic(points[kept], low_adu=low, high_adu=high)

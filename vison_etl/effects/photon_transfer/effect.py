@@ -11,12 +11,14 @@ PARAMETERS: Parameters = {
     "min_pixel_fraction": 0.5,
     "min_tiles": 9,
     "outlier_sigma": 5.0,
+    "noise_prior_fraction": 0.05,
     "quadratic_low_adu": 1e3,
     "quadratic_high_adu": 4e4,
     "turnoff_deficit": 0.02,
     "turnoff_kurtosis": 0.05,
     "turnoff_correlation": 0.01,
     "turnoff_sigma": 5.0,
+    "pixel_spread_fraction": 0.01,
     "badfit_p": 1e-4,
 }
 """Parameters of the calibration.
@@ -24,9 +26,12 @@ PARAMETERS: Parameters = {
 ``flux_mismatch_max``: largest difference of the fluxes of a pair, as a fraction of their mean. ``saturated_fraction_max``: of the
 pixels of a tile that is used; a normal distribution cut there has lost 0.2 % of its variance. ``min_pixel_fraction``: least fraction
 of the pixels of a tile that must have been used. ``min_tiles``: least number of tiles of a pair. ``outlier_sigma``: limit for tiles
-against their neighbours in signal. ``quadratic_low_adu``, ``quadratic_high_adu``: range of the quadratic, that of the original.
+against their neighbours in signal. ``noise_prior_fraction``: by how much the variance of image pixels at zero signal may differ
+from that of the prescan, which constrains it (dark current, clock-induced charge): 0 trusts the prescan fully, a negative value
+leaves the intercept to the curve. ``quadratic_low_adu``, ``quadratic_high_adu``: range of the quadratic, that of the original.
 ``turnoff_*``: smallest deficit of the variance (fraction), departure of kurtosis and of parallel correlation that matter, and their
-significance in sigma. ``badfit_p``: probability of chi-square below which a fit is called bad.
+significance in sigma. ``pixel_spread_fraction``: allowance for the rms spread of response and full well over the pixels of a tile,
+by which the bracket of the turn-off is wide at least. ``badfit_p``: probability of chi-square below which a fit is called bad.
 """
 
 
@@ -38,13 +43,13 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=1,
+    version=2,
     measurements=(
         Measurement(
             name="tiles",
             tables=("pair_tiles",),
             unit="pair",
-            version=1,
+            version=2,
             parameters=measure.PARAMETERS,
             function=measure.tiles,
         ),

@@ -3,6 +3,9 @@
 A sample variance of n pixels is distributed as V(mu) chi²(n - 1) / (n - 1). Its likelihood equations are those of weighted
 least squares whose errors are taken from the *model*, relative_err x V(mu), and iterated with it (Fisher scoring). Errors
 taken from the measured variances instead would give low fluctuations more weight and bias small tiles.
+
+The points alone tell n00 badly, and what they say of it is worth half of the error of the gain: a variance measured without light
+comes in as one more datum, normal about n00.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from vison_etl.effects.photon_transfer.model import (
     Fit,
     Floats,
     Mask,
+    NoisePrior,
     Points,
     Status,
     exponential_jacobian,
@@ -51,6 +55,15 @@ class _State:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """What is fitted; ``weight`` is 1 / relative_err²."""
+
+    points: Points
+    weight: Floats
+    prior: NoisePrior | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Solution:
     theta: _Theta
     covariance: Floats
@@ -59,7 +72,14 @@ class _Solution:
     at_bound: bool
 
 
-def fit_exponential(points: Points, *, outlier_sigma: float = 5.0, fixed_n00_adu2: float | None = None) -> Fit:
+def fit_exponential(
+    points: Points,
+    *,
+    outlier_sigma: float = 5.0,
+    prior: NoisePrior | None = None,
+    fixed_n00_adu2: float | None = None,
+    near: Fit | None = None,
+) -> Fit:
     """Fit gain, a00 and n00 of the exponential model to tile points.
 
     Started from the best of seven curvatures on medians of groups of points, so that outliers do not steer it. Points further
@@ -71,8 +91,12 @@ def fit_exponential(points: Points, *, outlier_sigma: float = 5.0, fixed_n00_adu
         Points, shape (n,) each.
     outlier_sigma
         Limit of the rejection.
+    prior
+        What is known of n00 beforehand: adds ((n00 - prior) / sigma)² to chi2 and one to its degrees of freedom. None: nothing.
     fixed_n00_adu2
-        Hold n00 at this value, where the points are too few to tell it, ADU².
+        Hold n00 at this value, where the points are too few to tell it, ADU². It needs no prior then.
+    near
+        A fit that should be close, to start from; without it, and where it leads nowhere, the start is searched.
 
     Returns
     -------
@@ -82,29 +106,44 @@ def fit_exponential(points: Points, *, outlier_sigma: float = 5.0, fixed_n00_adu
     """
     if len(points) < MIN_POINTS:
         return no_fit("exponential", "no_data", len(points))
-    theta = _start(points, fixed_n00_adu2)
+    prior = prior if fixed_n00_adu2 is None else None
+    theta = _near(points, near, fixed_n00_adu2) or _start(points, prior.n00_adu2 if prior else fixed_n00_adu2)
     used = np.ones(len(points), bool)
     solution: _Solution | None = None
     for _ in range(_PASSES):
         if theta is None:
             break
-        curve = exponential_variance(points.mean_adu, *theta)
+        previous, curve = used, exponential_variance(points.mean_adu, *theta)
         residual = (points.variance_adu2 / curve - 1.0) / points.relative_err
-        previous, used = used, agree_with_neighbours(points.mean_adu, residual, outlier_sigma)
+        if math.isfinite(outlier_sigma):
+            used = agree_with_neighbours(points.mean_adu, residual, outlier_sigma)
         if solution is not None and np.array_equal(previous, used):
             break
-        solution = _solve(points[used], theta, n00_is_free=fixed_n00_adu2 is None)
+        data = _Data(points[used], 1.0 / points.relative_err[used] ** 2, prior)
+        solution = _solve(data, theta, n00_is_free=fixed_n00_adu2 is None)
         theta = None if solution is None else solution.theta
-    return _record(solution, used)
+    if near is not None and solution is None:
+        return fit_exponential(points, outlier_sigma=outlier_sigma, prior=prior, fixed_n00_adu2=fixed_n00_adu2)
+    return _record(solution, used, prior)
 
 
-def _record(solution: _Solution | None, used: Mask) -> Fit:
+def _record(solution: _Solution | None, used: Mask, prior: NoisePrior | None) -> Fit:
     n_outliers = int(np.count_nonzero(~used))
     if solution is None or not math.sqrt(solution.covariance[0, 0]) < _GAIN_ERR_MAX * solution.theta[0]:
         return no_fit("exponential", "failed", used.size, n_outliers)
     status: Status = "bound" if solution.at_bound else "ok"
-    dof = int(np.count_nonzero(used)) - solution.n_free
-    return Fit("exponential", status, *solution.theta, solution.covariance, solution.chi2, dof, used, n_outliers)
+    dof = int(np.count_nonzero(used)) + (prior is not None) - solution.n_free
+    return Fit("exponential", status, *solution.theta, solution.covariance, solution.chi2, dof, used, n_outliers, prior)
+
+
+def _near(points: Points, near: Fit | None, fixed_n00: float | None) -> _Theta | None:
+    """Return the parameters of a fit to start from; None where it ended at a bound or these points would put it there."""
+    if near is None or near.status != "ok":
+        return None
+    low, high = CURVATURE_BOUNDS
+    if not low < 2.0 * near.a00_per_e * near.gain_e_per_adu * float(points.mean_adu.max()) < high:
+        return None
+    return near.gain_e_per_adu, near.a00_per_e, near.n00_adu2 if fixed_n00 is None else fixed_n00
 
 
 def _start(points: Points, fixed_n00: float | None) -> _Theta | None:
@@ -138,52 +177,65 @@ def _line(basis: Floats, variance: Floats, fixed_n00: float | None) -> tuple[flo
     return float(slope), float(n00)
 
 
-def _deviance(points: Points, weight: Floats, theta: _Theta) -> float:
-    """Return twice the negative log-likelihood but for a constant; infinite where the curve is not positive."""
+def _deviance(data: _Data, theta: _Theta) -> float:
+    """Return the negative log-likelihood but for a constant; infinite where the curve is not positive."""
     if not theta[0] > 0.0:
         return math.inf
-    ratio = points.variance_adu2 / exponential_variance(points.mean_adu, *theta)
+    ratio = data.points.variance_adu2 / exponential_variance(data.points.mean_adu, *theta)
     if not np.all(ratio > 0.0):
         return math.inf
-    return float(np.sum(weight * (ratio - 1.0 - np.log(ratio))))
+    of_prior = 0.5 * ((theta[2] - data.prior.n00_adu2) / data.prior.sigma_adu2) ** 2 if data.prior else 0.0
+    return float(data.weight @ (ratio - 1.0 - np.log(ratio))) + of_prior
 
 
-def _bounded(points: Points, weight: Floats, theta: _Theta) -> _State:
+def _bounded(data: _Data, theta: _Theta) -> _State:
     """Judge a set of parameters, 2 a00 g mu_max kept within its bounds."""
     gain, a00, n00 = theta
     at_bound = False
     if gain > 0.0:
-        top = float(points.mean_adu.max())
+        top = float(data.points.mean_adu.max())
         curvature = 2.0 * a00 * gain * top
         low, high = CURVATURE_BOUNDS
         at_bound = not low < curvature < high
         a00 = min(max(curvature, low), high) / (2.0 * gain * top) if at_bound else a00
     theta = (gain, a00, n00)
-    return _State(theta, at_bound, _deviance(points, weight, theta))
+    return _State(theta, at_bound, _deviance(data, theta))
 
 
-def _solve(points: Points, start: _Theta, *, n00_is_free: bool) -> _Solution | None:
+def _linearised(data: _Data, state: _State) -> tuple[Floats, Floats, Floats]:
+    """Return relative derivatives (n, 3), relative residuals and weights (n,) at the present parameters, the prior last."""
+    curve, jacobian = exponential_jacobian(data.points.mean_adu, *state.theta)
+    relative = jacobian / curve[:, None]
+    if state.at_bound:
+        # along the bound a00 follows the gain: 2 a00 g mu_max is constant
+        relative[:, 0] -= relative[:, 1] * state.theta[1] / state.theta[0]
+    residual = data.points.variance_adu2 / curve - 1.0
+    if data.prior is None:
+        return relative, residual, data.weight
+    sigma = data.prior.sigma_adu2
+    return (
+        np.vstack([relative, [0.0, 0.0, 1.0 / sigma]]),
+        np.append(residual, (data.prior.n00_adu2 - state.theta[2]) / sigma),
+        np.append(data.weight, 1.0),
+    )
+
+
+def _solve(data: _Data, start: _Theta, *, n00_is_free: bool) -> _Solution | None:
     """Maximise the likelihood by Fisher scoring with step halving; None where it does not converge."""
-    weight = 1.0 / points.relative_err**2
-    state = _bounded(points, weight, start)
+    state = _bounded(data, start)
     for _ in range(_MAX_STEPS):
         if not math.isfinite(state.deviance):
             return None
-        curve, jacobian = exponential_jacobian(points.mean_adu, *state.theta)
-        relative = jacobian / curve[:, None]
-        if state.at_bound:
-            # along the bound a00 follows the gain: 2 a00 g mu_max is constant
-            relative[:, 0] -= relative[:, 1] * state.theta[1] / state.theta[0]
+        relative, residual, weight = _linearised(data, state)
         free = np.array([True, not state.at_bound, n00_is_free])
         design = relative[:, free]
         scale = np.sqrt(weight @ design**2)
-        residual = points.variance_adu2 / curve - 1.0
         information = (design * weight[:, None]).T @ design / np.outer(scale, scale)
         gradient = design.T @ (weight * residual) / scale
         if not np.linalg.cond(information) < _CONDITION_MAX:
             return None
         step = np.linalg.solve(information, gradient)
-        if gradient @ step < _CONVERGED * max(1.0, state.deviance / len(points)):
+        if gradient @ step < _CONVERGED * max(1.0, state.deviance / len(data.points)):
             covariance = np.zeros((3, 3))
             covariance[np.ix_(free, free)] = np.linalg.inv(information) / np.outer(scale, scale)
             if state.at_bound:
@@ -191,17 +243,17 @@ def _solve(points: Points, start: _Theta, *, n00_is_free: bool) -> _Solution | N
             return _Solution(state.theta, covariance, float(weight @ residual**2), int(free.sum()), state.at_bound)
         delta = np.zeros(3)
         delta[free] = step / scale
-        state = _advance(points, weight, state, delta)
+        state = _advance(data, state, delta)
     return None
 
 
-def _advance(points: Points, weight: Floats, state: _State, delta: Floats) -> _State:
+def _advance(data: _Data, state: _State, delta: Floats) -> _State:
     """Take the largest of the steps delta, delta/2, delta/4 ... that does not make the likelihood worse."""
     for halving in range(_MAX_HALVINGS):
         gain, a00, n00 = (float(t + d * 0.5**halving) for t, d in zip(state.theta, delta, strict=True))
         if state.at_bound and gain > 0.0:
             a00 = state.theta[1] * state.theta[0] / gain
-        trial = _bounded(points, weight, (gain, a00, n00))
+        trial = _bounded(data, (gain, a00, n00))
         if trial.deviance <= state.deviance * (1.0 + 1e-12):
             return _State(trial.theta, trial.at_bound or state.at_bound, trial.deviance)
     return _State(state.theta, state.at_bound, math.nan)

@@ -17,7 +17,7 @@ def level_chi2(fit: Fit, points: Points, level: NDArray[np.int64]) -> tuple[floa
 
     The scatter of single tiles hides a shape that is wrong by less than it; the means of the levels show it: chi2 = sum over
     levels of (sum_i r_i / s_i²)² / sum_i 1 / s_i², r_i and s_i residual and error, with number of levels - 3 degrees of
-    freedom. (NaN, 0) where there is no fit or none are left.
+    freedom. A prior of the fit counts as one level more. (NaN, 0) where there is no fit or none are left.
     """
     if not fit.has_values:
         return math.nan, 0
@@ -25,11 +25,16 @@ def level_chi2(fit: Fit, points: Points, level: NDArray[np.int64]) -> tuple[floa
     curve = exponential_variance(chosen.mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
     weight = 1.0 / chosen.relative_err**2
     labels, index = np.unique(level[fit.used], return_inverse=True)
-    dof = labels.size - 3
+    dof = labels.size - 3 + (fit.prior is not None)
     if dof < 1:
         return math.nan, 0
     sums = np.bincount(index, weight * (chosen.variance_adu2 / curve - 1.0))
-    return float(np.sum(sums**2 / np.bincount(index, weight))), dof
+    return float(np.sum(sums**2 / np.bincount(index, weight))) + prior_chi2(fit), dof
+
+
+def prior_chi2(fit: Fit) -> float:
+    """Return what the prior adds to chi-square: ((n00 - prior) / sigma)²; 0 without one."""
+    return ((fit.n00_adu2 - fit.prior.n00_adu2) / fit.prior.sigma_adu2) ** 2 if fit.prior else 0.0
 
 
 def p_value(chi2: float, dof: int) -> float:

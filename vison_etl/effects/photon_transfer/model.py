@@ -53,12 +53,21 @@ class Points:
         return Points(self.mean_adu[chosen], self.variance_adu2[chosen], self.relative_err[chosen])
 
 
+@dataclass(frozen=True, slots=True)
+class NoisePrior:
+    """What is known of n00 beforehand: value and one-sigma error, ADU², of a normal distribution."""
+
+    n00_adu2: float
+    sigma_adu2: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
     """One fitted curve. Values are NaN where there are none (``failed``, ``no_data``).
 
     ``covariance`` is that of (gain, a00, n00), shape (3, 3). ``used`` marks the points of the fit among those given;
-    ``n_outliers`` were rejected. ``chi2`` uses the errors of the model variance, ``relative_err`` x V(mu).
+    ``n_outliers`` were rejected. ``chi2`` uses the errors of the model variance, ``relative_err`` x V(mu), and holds the
+    ``prior``, where one was used, as one more datum, which ``dof`` counts.
     """
 
     model: Model
@@ -71,6 +80,7 @@ class Fit:
     dof: int
     used: Mask
     n_outliers: int = 0
+    prior: NoisePrior | None = None
 
     @property
     def n_points(self) -> int:
@@ -108,6 +118,8 @@ def phi(z: Floats) -> tuple[Floats, Floats]:
     safe = np.where(small, 1.0, z)
     value = np.expm1(safe) / safe
     slope = (np.exp(safe) - value) / safe
+    if not small.any():
+        return value, slope
     return np.where(small, _polynomial(z, _PHI_SERIES), value), np.where(small, _polynomial(z, _DPHI_SERIES), slope)
 
 
@@ -131,7 +143,10 @@ def exponential_jacobian(
 
 
 def noise_e(fit: Fit) -> tuple[float, float]:
-    """Return the noise at zero signal, g sqrt(n00 - 1/12), and its error, e; NaN where n00 is below the quantisation."""
+    """Return the noise at zero signal, g sqrt(n00 - 1/12), and its error, e; NaN where n00 is below the quantisation.
+
+    Of a fit with a prior this is little else than the noise of the prescan that the prior was made of.
+    """
     variance = fit.n00_adu2 - QUANTISATION_ADU2
     if not variance > 0.0:
         return math.nan, math.nan

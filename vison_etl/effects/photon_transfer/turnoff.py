@@ -13,16 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vison_etl.effects.photon_transfer.exponential import fit_exponential
-from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, Points, exponential_jacobian
+from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits, bracket
+from vison_etl.effects.photon_transfer.deficit import baseline, deficit, medians
+from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, Points
 
 _FIRST_TESTED = 2
 _SATURATED_LEVEL = 0.1
-_BIN_TILES = 12
-_BINS_PER_LEVEL = 4
-_BASELINE_BINS = 6
-_MEDIAN_ERROR = 1.2533
-_BIN_SIGMA = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,41 +37,13 @@ class TurnoffData:
     usable: Mask
 
 
-@dataclass(frozen=True, slots=True)
-class TurnoffLimits:
-    """What counts: smallest deficit (fraction), kurtosis and correlation that matter, and significance in sigma."""
-
-    deficit: float = 0.02
-    kurtosis: float = 0.05
-    correlation: float = 0.01
-    sigma: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Turnoff:
-    """Bracket of the turn-off, ADU; NaN where there is none.
-
-    ``value_adu`` is the middle of the bracket and its error that of a uniform distribution, width / sqrt(12).
-    ``good_below_adu`` is the highest signal of a tile that the fits may use: below the turn-off and below the levels that
-    the ADC cuts.
-    """
-
-    lower_adu: float
-    upper_adu: float
-    value_adu: float
-    value_adu_err: float
-    good_below_adu: float
-
-
 def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
     """Find the turn-off of one channel.
 
     Levels are taken in order of mean signal. Each from the third on is compared with an exponential fit to the levels below
     it. The turn-off lies at the first whose mean of V / fit - 1 is below -``deficit`` and significant, the next level's too
     (unless it is the last), provided that at it or above kurtosis or parallel correlation departs from the trend of the levels
-    below by as much as ``limits`` say. The tiles of that level and of the one below, in order of signal, then narrow the
-    bracket: from the mean of the last good bin to the highest tile of the first bad one. The fits stop one bin earlier,
-    because the last good bin may hold tiles that are bad by less than the bin can tell.
+    below by as much as ``limits`` say. The tiles of the level below and of all above then narrow it (see ``bracket``).
 
     Returns
     -------
@@ -84,10 +52,11 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
         three levels, or no fit to those below: all NaN.
     """
     levels = _levels(data)
-    medians = [_medians(data.points, tiles) for tiles in levels]
+    curves = [medians(data.points, tiles) for tiles in levels]
     good = math.nan
+    fit = None
     for k in range(_FIRST_TESTED, len(levels)):
-        fit = _baseline(medians[:k])
+        lower_fit, fit = fit, baseline(curves[:k], fit)
         if fit is None:
             continue
         if not _has_deficit(data.points[levels[k]], fit, limits):
@@ -96,8 +65,7 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
         is_sustained = all(_has_deficit(data.points[tiles], fit, limits) for tiles in levels[k + 1 : k + 2])
         if is_sustained and any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
             # the level below may already hold some of it: judge its tiles by the levels below that one
-            lower_fit = _baseline(medians[: k - 1]) if k > _FIRST_TESTED else None
-            return _bracket(data.points, np.concatenate(levels[k - 1 : k + 1]), lower_fit or fit, limits)
+            return bracket(data.points, levels[k - 2 :], lower_fit or fit, limits)
     top = float(np.max(data.points.mean_adu[levels[-1]])) if levels else math.inf
     return Turnoff(good, math.nan, math.nan, math.nan, top)
 
@@ -130,48 +98,9 @@ def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
     return sorted(levels, key=lambda tiles: float(np.mean(data.points.mean_adu[tiles])))
 
 
-def _medians(points: Points, level: NDArray[np.int64]) -> Points:
-    """Return medians of bins of the tiles of a level, which no outlier moves."""
-    bins = _in_order(points, level, _BASELINE_BINS)
-    return Points(
-        np.array([np.median(points.mean_adu[tiles]) for tiles in bins]),
-        np.array([np.median(points.variance_adu2[tiles]) for tiles in bins]),
-        np.array([_MEDIAN_ERROR * np.median(points.relative_err[tiles]) / math.sqrt(tiles.size) for tiles in bins]),
-    )
-
-
-def _baseline(medians: list[Points]) -> Fit | None:
-    """Fit these levels. Two of them do not tell n00, which matters little there and is held at zero."""
-    joined = Points(
-        np.concatenate([part.mean_adu for part in medians]),
-        np.concatenate([part.variance_adu2 for part in medians]),
-        np.concatenate([part.relative_err for part in medians]),
-    )
-    fit = fit_exponential(joined, outlier_sigma=math.inf, fixed_n00_adu2=0.0 if len(medians) < 3 else None)
-    return fit if fit.has_values else None
-
-
-def _in_order(points: Points, tiles: NDArray[np.int64], n_bins: int) -> list[NDArray[np.int64]]:
-    """Split tiles into at most ``n_bins`` bins of at least 12 by signal."""
-    ordered = tiles[np.argsort(points.mean_adu[tiles], kind="stable")]
-    return np.array_split(ordered, max(1, min(n_bins, ordered.size // _BIN_TILES)))
-
-
-def _deficit(points: Points, fit: Fit) -> tuple[float, float]:
-    """Return the mean of V / fit - 1 and its error: statistics of the tiles and covariance of the fit.
-
-    The scatter of the tiles is no part of it: where only some tiles of a level are above the full well it is the signal.
-    """
-    curve, jacobian = exponential_jacobian(points.mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
-    slope = np.mean(jacobian / curve[:, None], axis=0)
-    extrapolation = float(slope @ np.nan_to_num(fit.covariance) @ slope)
-    statistics = float(np.mean(points.relative_err**2)) / len(points)
-    return float(np.mean(points.variance_adu2 / curve - 1.0)), math.sqrt(statistics + extrapolation)
-
-
 def _has_deficit(level: Points, fit: Fit, limits: TurnoffLimits) -> bool:
-    deficit, error = _deficit(level, fit)
-    return deficit < -max(limits.deficit, limits.sigma * error)
+    value, error = deficit(level, fit)
+    return value < -max(limits.deficit, limits.sigma * error)
 
 
 def _looks_bloomed(
@@ -209,20 +138,3 @@ def _departs(
 
 def _mean_error(errors: Floats) -> float:
     return math.sqrt(float(np.mean(errors**2)) / errors.size)
-
-
-def _bracket(points: Points, tiles: NDArray[np.int64], fit: Fit, limits: TurnoffLimits) -> Turnoff:
-    """Narrow the turn-off between the two levels that hold it, by bins of their tiles in order of signal."""
-    bins = _in_order(points, tiles, 2 * _BINS_PER_LEVEL)
-    first_bad = len(bins) - 1
-    for k, tiles_of_bin in enumerate(bins):
-        deficit, error = _deficit(points[tiles_of_bin], fit)
-        if deficit < -max(limits.deficit, _BIN_SIGMA * error):
-            first_bad = k
-            break
-    mean = points.mean_adu
-    lowest = float(np.min(mean[tiles]))
-    upper = float(np.max(mean[bins[first_bad]]))
-    lower = float(np.mean(mean[bins[first_bad - 1]])) if first_bad > 0 else lowest
-    good_below = float(np.max(mean[bins[first_bad - 2]])) if first_bad > 1 else math.nextafter(lowest, 0.0)
-    return Turnoff(lower, upper, 0.5 * (lower + upper), (upper - lower) / math.sqrt(12.0), good_below)

@@ -1,0 +1,110 @@
+"""Between which signals a turn-off lies: a bracket that holds the full well of the pixels, and a point estimate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vison_etl.effects.photon_transfer.deficit import deficit, in_order
+from vison_etl.effects.photon_transfer.model import Fit, Points, exponential_variance
+
+_BINS_PER_LEVEL = 4
+_BIN_SIGMA = 3.0
+_DOUBTFUL = 0.25
+_UNMISTAKABLE = 5.0
+_SPREADS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnoffLimits:
+    """What counts: smallest deficit (fraction), kurtosis and correlation that matter, and significance in sigma.
+
+    ``pixel_spread`` allows for the spread of the response and the full well of the pixels of a tile, rms, as a fraction.
+    """
+
+    deficit: float = 0.02
+    kurtosis: float = 0.05
+    correlation: float = 0.01
+    sigma: float = 5.0
+    pixel_spread: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Turnoff:
+    """Turn-off of one channel, ADU; NaN where there is none.
+
+    ``lower_adu`` and ``upper_adu`` hold the full well of the pixels between them; ``value_adu`` is the signal at which the
+    curve begins to fall. ``good_below_adu`` is the highest signal of a tile that the fits may use: below the turn-off and
+    below the levels that the ADC cuts.
+    """
+
+    lower_adu: float
+    upper_adu: float
+    value_adu: float
+    value_adu_err: float
+    good_below_adu: float
+
+
+def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: TurnoffLimits) -> Turnoff:
+    """Narrow a turn-off by bins of the tiles of the levels about it, in order of signal.
+
+    A bin is *bad* where its deficit is beyond ``deficit`` and 3 sigma, *doubtful* from a quarter of ``deficit`` on, and
+    *unmistakable* beyond five times what is bad, if all bins above it are bad too.
+
+    The pixels of a tile scatter about its mean: by shot noise, and by their response and full well, for which
+    ``pixel_spread`` allows. Three of these standard deviations below the full well 0.1 % of the pixels have reached it, too few
+    for any deficit that counts; so the full well is not further than that above the first bad bin.
+
+    Parameters
+    ----------
+    points
+        Tiles of the channel.
+    levels
+        Indices of the tiles of each level, in order: two without a deficit (only the second is divided), then the first with
+        one and all above it.
+    fit
+        Curve of the levels that are surely good.
+    limits
+        What counts.
+
+    Returns
+    -------
+    Turnoff
+        ``lower_adu``: lowest tile of the last bin before the first doubtful one; where that is the first bin, mean of the level
+        below. ``upper_adu``: highest tile of the first unmistakable bin, but at least three spreads above the mean of the first
+        bad one. ``value_adu``: middle between the mean of the last bin that is not bad and the highest tile of the first bad
+        one; its error that of a uniform distribution, width / sqrt(12), and the spread of the pixels. The fits stop one bin
+        before the last that is not doubtful, because it may hold tiles that are bad by less than a bin can tell.
+    """
+    mean = points.mean_adu
+    bins = [tiles for level in levels[1:] for tiles in in_order(points, level, _BINS_PER_LEVEL)]
+    bins.sort(key=lambda tiles: float(np.mean(mean[tiles])))
+    value, error = np.array([deficit(points[tiles], fit) for tiles in bins]).T
+    noise = _BIN_SIGMA * error
+    limit = np.maximum(limits.deficit, noise)
+    bad = value < -limit
+    first_bad = int(np.argmax(bad)) if bad.any() else int(np.argmin(value / limit))
+    doubtful = np.flatnonzero(value[:first_bad] < -np.maximum(_DOUBTFUL * limits.deficit, noise[:first_bad]))
+    first_doubtful = int(doubtful[0]) if doubtful.size else first_bad
+    all_bad_above = np.logical_and.accumulate(bad[::-1])[::-1]
+    sure = np.flatnonzero(all_bad_above & (value < -_UNMISTAKABLE * limit))
+    first_sure = int(sure[0]) if sure.size else len(bins) - 1
+
+    means = [float(np.mean(mean[levels[0]])), *(float(np.mean(mean[tiles])) for tiles in bins)]
+    spread = _spread(means[first_bad + 1], fit, limits.pixel_spread)
+    before, after = means[first_bad], float(np.max(mean[bins[first_bad]]))
+    upper = max(after, float(np.max(mean[bins[first_sure]])), means[first_bad + 1] + _SPREADS * spread)
+    lower = float(np.min(mean[bins[first_doubtful - 1]])) if first_doubtful > 0 else means[0]
+    below_all = math.nextafter(float(np.min(mean[bins[0]])), 0.0)
+    good = float(np.max(mean[bins[first_doubtful - 2]])) if first_doubtful > 1 else below_all
+    middle_err = math.hypot((after - before) / math.sqrt(12.0), spread)
+    return Turnoff(lower, upper, 0.5 * (before + after), middle_err, good)
+
+
+def _spread(mean_adu: float, fit: Fit, fraction: float) -> float:
+    """Return the standard deviation of the signals of the pixels of a tile, ADU: shot noise of the curve, and ``fraction``."""
+    shot = float(exponential_variance(np.array([mean_adu]), fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)[0])
+    return math.hypot(math.sqrt(max(shot, 0.0)), fraction * mean_adu)
