@@ -20,14 +20,18 @@ from vison_etl.cli.options import (
     SchedulerOption,
     TestOption,
     answer_format,
+    lake_to_change,
     lake_to_read,
     obsid_range,
 )
 from vison_etl.cli.published import bring_up_to_date, say_if_behind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
+    from vison_etl.lake.paths import Lake
     from vison_etl.pipeline.analyse import Outcome
 
 _STATUS_SHOWN = ("block", "test", "state", "frames", "outside", "flags", "why")
@@ -69,16 +73,27 @@ def analyse(
     from vison_etl.pipeline.drive import choose_blocks, choose_tests, drive, exit_code
     from vison_etl.pipeline.executors import make_runner
 
-    place = lake_to_read(lake)
+    place = lake_to_read(lake) if dry_run else lake_to_change(lake)
     tests = choose_tests(test)
     span = None if obsids is None else obsid_range(obsids)
     options = Options(span, partial, force, tuple(set_ or ()), dry_run, shlex.join(["vison-etl", *sys.argv[1:]]))
     blocks = choose_blocks(place, block)
     with progress("units") as bar, make_runner(jobs, scheduler) as run:
         outcomes = drive(place, tests, blocks, options, run, lambda o: say(_line(o)), bar, all_blocks=block is None)
-    if not dry_run:
-        bring_up_to_date(place, db)
-    raise typer.Exit(exit_code(outcomes))
+    is_published = dry_run or _publish(place, db)
+    raise typer.Exit(exit_code(outcomes) or int(not is_published))
+
+
+def _publish(lake: Lake, db: Path | None) -> bool:
+    """Publish what was stored; it stays stored where that fails."""
+    from vison_etl.results.publish import PublishError
+
+    try:
+        bring_up_to_date(lake, db)
+    except PublishError as error:
+        say(f"warning: stored but not published: {error}")
+        return False
+    return True
 
 
 def _line(outcome: Outcome) -> str:

@@ -1,83 +1,58 @@
-"""The command line. Heavy modules are imported inside the commands, so that ``--help`` answers at once."""
+"""Where the command line begins and ends. Nothing is imported before an interrupt can be answered."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-from typer.core import TyperGroup
+from vison_etl.cli.errors import INTERRUPTED, explain, fail
 
-from vison_etl.cli import analysis, decisions, demo, ingestion, keeping, query, simulation, summaries
-from vison_etl.cli.console import discard_output, is_unread, prepare_streams
-from vison_etl.cli.errors import INTERRUPTED, UNREAD, UsageError, explain, fail
-
-
-class _Commands(TyperGroup):
-    """The commands, ending quietly when nobody reads their answer any more."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command and see its answer out."""
-        try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
-        except BrokenPipeError:
-            if not is_unread():
-                raise
-            discard_output()
-            raise typer.Exit(UNREAD) from None
-
-
-app = typer.Typer(
-    name="vison-etl",
-    cls=_Commands,
-    help="Calibration of scientific CCDs as a data lake: day folders in, values with errors, SQL and pages out.",
-    epilog="Exit codes: 0 done; 1 done in part, or something found; 2 bad input or usage, in one line on stderr.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-for room in (ingestion, analysis, decisions, query, summaries, keeping, simulation, demo):
-    room.register(app)
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
-    if wanted:
-        from vison_etl import __version__
-
-        sys.stdout.write(f"vison-etl {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def common(
-    ctx: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Calibration of scientific CCDs as a data lake: day folders in, values with errors, SQL and pages out."""
-    if ctx.invoked_subcommand is None:
-        sys.stdout.write(f"{ctx.get_help()}\n")
-        raise UsageError("no command given; see `vison-etl --help`")
+if TYPE_CHECKING:
+    from vison_etl.cli.commands import app as app
 
 
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and exit code 2."""
-    prepare_streams()
+    pressed = _watch_interrupts()
     try:
-        code = app(standalone_mode=False)
+        code = _run()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
         if os.environ.get("VISON_ETL_DEBUG"):
             raise
-        fail(explain(error))
+        code = INTERRUPTED if pressed else fail(explain(error))
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         fail("interrupted; what was finished is kept, run the same command again to go on", INTERRUPTED)
-    raise SystemExit(code or 0)
+    raise SystemExit(code)
+
+
+def _watch_interrupts() -> list[int]:
+    """Note each interrupt in the list returned: libraries turn the exception that it raises into errors of their own."""
+    pressed: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
+    return pressed
+
+
+def _run() -> int:
+    from vison_etl.cli.commands import app
+    from vison_etl.cli.console import prepare_streams
+
+    prepare_streams()
+    return int(app(standalone_mode=False) or 0)
+
+
+def __getattr__(name: str) -> object:
+    if name == "app":
+        from vison_etl.cli.commands import app
+
+        return app
+    raise AttributeError(f"module vison_etl.cli.app has no attribute {name}")

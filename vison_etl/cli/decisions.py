@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vison_etl.cli.console import say
-from vison_etl.cli.options import DbOption, LakeOption, ReasonOption, lake_to_read, obsid_range
+from vison_etl.cli.options import DbOption, LakeOption, ReasonOption, lake_to_change, obsid_range
 from vison_etl.cli.published import bring_up_to_date
 
 
@@ -28,7 +28,7 @@ def adopt(
     """Make a run or an acquisition the one that counts for its block and test."""
     from vison_etl.pipeline.decisions import adopt as decide
 
-    place = lake_to_read(lake)
+    place = lake_to_change(lake)
     say(decide(place, run_or_acquisition, reason))
     bring_up_to_date(place, db)
 
@@ -45,6 +45,6 @@ def exclude(
     """Leave exposures or channels of them out; the results that used them become stale."""
     from vison_etl.pipeline.decisions import exclude as decide
 
-    place = lake_to_read(lake)
+    place = lake_to_change(lake)
     say(decide(place, block, obsid_range(obsids), ccd, quadrant, reason))
     bring_up_to_date(place, db)

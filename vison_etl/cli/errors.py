@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
-from difflib import get_close_matches
-from pathlib import Path
 from typing import NoReturn
 
 from vison_etl.cli.text import printable
@@ -47,6 +43,8 @@ def explain(error: Exception) -> str:
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> UsageError:
     """Return the error for a value that is none of a few; it names the nearest, or all."""
+    from difflib import get_close_matches
+
     near = get_close_matches(value.lower(), known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return UsageError(f"{option} {value}: {hint}one of {', '.join(known)}")
@@ -64,10 +62,13 @@ def _usage(error: Exception, text: str) -> str:
 
 
 def _details(error: Exception) -> str:
+    import tempfile
+    import traceback
+
     try:
         handle, name = tempfile.mkstemp(prefix="vison-etl-error-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as details:
             traceback.print_exception(error, file=details)
     except OSError:
         return "run it again with VISON_ETL_DEBUG=1 for the details, and report them"
-    return f"details in {Path(name)}, please report them"
+    return f"details in {name}, please report them"

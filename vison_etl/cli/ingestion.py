@@ -10,7 +10,7 @@ import typer
 
 from vison_etl.cli.console import progress, say
 from vison_etl.cli.errors import UsageError
-from vison_etl.cli.options import JobsOption, LakeOption, SchedulerOption, lake_to_write
+from vison_etl.cli.options import JobsOption, LakeOption, SchedulerOption, lake_anywhere, lake_to_change
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def ingest(
     from vison_etl.pipeline.executors import make_runner
     from vison_etl.pipeline.ingest import ingest as run_ingest
 
-    place = lake_to_write(lake)
+    place = lake_anywhere(lake) if dry_run else lake_to_change(lake, is_new=True)
     _keep_apart(place.root, dayfolder)
     with progress("files") as bar, make_runner(jobs, scheduler) as run:
         result = run_ingest(place, dayfolder, block=block, chamber=chamber, run=run, dry_run=dry_run, progress=bar)

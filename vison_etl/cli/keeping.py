@@ -16,8 +16,9 @@ from vison_etl.cli.options import (
     LakeOption,
     OutFileOption,
     answer_format,
+    lake_anywhere,
+    lake_to_change,
     lake_to_read,
-    lake_to_write,
 )
 from vison_etl.cli.published import bring_up_to_date
 
@@ -36,7 +37,8 @@ def publish(
     db: DbOption = None,
 ) -> None:
     """Bring results.duckdb up to date with the lake."""
-    done = bring_up_to_date(lake_to_read(lake), db, full=full)
+    place = lake_to_change(lake) if db is None else lake_to_read(lake)
+    done = bring_up_to_date(place, db, full=full)
     what = "rebuilt" if done.rebuilt else "brought up to date" if done.changed else "up to date"
     say(f"{done.database}: {what}, {done.n_runs_added} runs added in {done.seconds:.2f} s")
 
@@ -51,7 +53,7 @@ def forget(
     from vison_etl.lake.manage import forget as remove
     from vison_etl.pipeline.acquisitions import refresh_acquisitions
 
-    place = lake_to_read(lake)
+    place = lake_to_change(lake)
     name = block.upper()
     removed = remove(place, name, day)
     refresh_acquisitions(place, [name])
@@ -68,7 +70,7 @@ def relocate(
     """Tell the lake that raw data have moved from OLD to NEW; no file is read again."""
     from vison_etl.lake.manage import relocate as move
 
-    place = lake_to_read(lake)
+    place = lake_to_change(lake)
     if not new.is_dir():
         raise UsageError(f"{new}: no such folder; move the raw data first")
     changed = move(place, str(old.absolute()), str(new.absolute()))
@@ -81,7 +83,7 @@ def doctor(format_: FormatOption = None, out: OutFileOption = None, lake: LakeOp
     from vison_etl.pipeline.doctor import examine
 
     form = answer_format(format_, out)
-    findings = examine(lake_to_write(lake))
+    findings = examine(lake_anywhere(lake))
     give(findings, form, out)
     bad = findings.filter(findings["state"] == "bad").height
     if bad:

@@ -50,7 +50,7 @@ def lake_root(option: Path | None) -> Path:
     return Path(os.path.abspath(option or os.environ.get("VISON_ETL_LAKE") or "lake"))  # noqa: PTH100 - links stay
 
 
-def lake_to_write(option: Path | None) -> Lake:
+def lake_anywhere(option: Path | None) -> Lake:
     """Return the lake, which need not exist yet.
 
     Raises
@@ -74,13 +74,27 @@ def lake_to_read(option: Path | None) -> Lake:
     UsageError
         Otherwise; the message says where the name came from.
     """
-    lake = lake_to_write(option)
+    lake = lake_anywhere(option)
     if not lake.root.exists():
         raise UsageError(
             f"{lake.root}: no such lake folder; {_remedy(option)}, or fill it with `vison-etl ingest DAYFOLDER`"
         )
     if not os.access(lake.root, os.R_OK | os.X_OK):
         raise UsageError(f"{lake.root}: no permission to read this lake")
+    return lake
+
+
+def lake_to_change(option: Path | None, *, is_new: bool = False) -> Lake:
+    """Return a lake that can be written; with ``is_new`` it need not exist yet.
+
+    Raises
+    ------
+    UsageError
+        Otherwise, before any work is done.
+    """
+    lake = lake_anywhere(option) if is_new else lake_to_read(option)
+    if lake.root.exists() and not os.access(lake.root, os.W_OK):
+        raise UsageError(f"{lake.root}: no permission to write this lake; {_remedy(option)}, or work as its owner")
     return lake
 
 

@@ -1,0 +1,1 @@
+"""The engine: ingest, analysis, and where work runs."""

@@ -315,8 +315,9 @@ def _run_inputs(job: Job, measured: Measured) -> pl.DataFrame:
         for name, t in measured.tables.items()
     ]
     rows.append({"kind": "exposures", "name": "frames", "source_run_id": None, "digest": job.read_from["frames"]})
+    content = None if job.inputs.gain is None else digest_of(job.inputs.gain.rows())
     for kind, sources in job.inputs.sources.items():
-        rows += [{"kind": kind, "name": run_id, "source_run_id": run_id, "digest": None} for run_id in sources]
+        rows += [{"kind": kind, "name": run_id, "source_run_id": run_id, "digest": content} for run_id in sources]
         if not sources:
             rows.append({"kind": kind, "name": "none", "source_run_id": None, "digest": None})
     if job.excluded:

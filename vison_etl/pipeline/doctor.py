@@ -39,7 +39,8 @@ def _looked(look: Callable[[Lake], Iterator[Finding]], lake: Lake) -> Iterator[F
     try:
         yield from look(lake)
     except (LakeError, OSError) as error:
-        yield "bad", look.__name__.removeprefix("_").replace("_", " "), str(error)
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        yield "bad", look.__name__.removeprefix("_").replace("_", " "), said
 
 
 def _versions() -> Iterator[Finding]:
