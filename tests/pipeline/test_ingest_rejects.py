@@ -118,14 +118,14 @@ def test_a_frame_of_several_names_is_ambiguous(lake: Lake, day: Path) -> None:
 def test_a_growing_file_is_tried_again(lake: Lake, day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vison_etl.pipeline import worker
 
-    def slow(path: str, buffer: bytearray) -> object:
-        frame = real(path, buffer)
+    def slow(path: str, begin: object) -> object:
+        frame = real(path, begin)
         if str(path).endswith(FRAME):
             os.utime(path, ns=(1, 1))
         return frame
 
-    real = worker.open_frame
-    monkeypatch.setattr(worker, "open_frame", slow)
+    real = worker.scan_frame
+    monkeypatch.setattr(worker, "scan_frame", slow)
     run_ingest(lake, day)
     assert reasons(lake) == {("log_row", "changing"): 1}
     monkeypatch.undo()
@@ -142,15 +142,15 @@ def test_a_file_completed_while_it_was_refused_is_tried_again(
     whole = (day / FRAME).read_bytes()
     (day / FRAME).write_bytes(whole[:-100_000])
 
-    def slow(path: str, buffer: bytearray) -> object:
+    def slow(path: str, begin: object) -> object:
         try:
-            return real(path, buffer)
+            return real(path, begin)
         except worker.FrameError:
             Path(path).write_bytes(whole)
             raise
 
-    real = worker.open_frame
-    monkeypatch.setattr(worker, "open_frame", slow)
+    real = worker.scan_frame
+    monkeypatch.setattr(worker, "scan_frame", slow)
     run_ingest(lake, day)
     assert reasons(lake) == {("log_row", "truncated"): 1}
     monkeypatch.undo()
@@ -165,7 +165,7 @@ def test_an_unexpected_error_is_a_reject_that_is_tried_again(
     def fail(*_: object) -> None:
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(worker, "region_statistics", fail)
+    monkeypatch.setattr(worker, "statistics_of", fail)
     run_ingest(lake, day)
     assert reasons(lake) == {("log_row", "failed"): 3}
     assert "MemoryError: no memory" in read(lake, "rejects")["detail"][0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.elvis.files import file_stamp
-from vison_etl.elvis.frames import FrameError, FrameFile, header_mismatch, open_frame
+from vison_etl.elvis.frames import FrameError, header_mismatch
 from vison_etl.elvis.housekeeping import HkError, read_hk
+from vison_etl.elvis.scan import FrameScan, TakeRows, scan_frame
+from vison_etl.instrument.geometry import Geometry
 from vison_etl.pixels.clipping import STATISTICS
-from vison_etl.pixels.histograms import region_statistics
+from vison_etl.pixels.histograms import RegionCounts, begin_counts, count_rows, histograms_of, statistics_of
 
 Number = int | float | None
-
-_MEMORY = threading.local()
-"""The buffer of each thread, used again for every frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +112,9 @@ def read_task(task: Task) -> Read:
 
 def _read_frame(task: FrameTask) -> FrameRead | Refused:
     before = _stamp(task.path)
+    counts: list[RegionCounts] = []
     try:
-        frame = open_frame(task.path, _buffer())
+        frame = scan_frame(task.path, lambda geometry: _begin(task, geometry, counts))
     except FrameError as error:
         return _refused(error, before)
     if _stamp(task.path) != frame.stamp:
@@ -123,14 +122,15 @@ def _read_frame(task: FrameTask) -> FrameRead | Refused:
     mismatch = header_mismatch(frame.header, task.obsid, task.ccd)
     if mismatch is not None:
         return Refused("header_mismatch", mismatch, frame.stamp)
-    return FrameRead(_facts(frame), _statistics(frame, task))
+    return FrameRead(_facts(frame), _statistics(counts[0]))
 
 
-def _buffer() -> bytearray:
-    buffer: bytearray | None = getattr(_MEMORY, "buffer", None)
-    if buffer is None:
-        buffer = _MEMORY.buffer = bytearray()
-    return buffer
+def _begin(task: FrameTask, geometry: Geometry, counts: list[RegionCounts]) -> TakeRows:
+    vstart = 0 if task.vstart is None else task.vstart
+    vend = geometry.quadrant_rows if task.vend is None else task.vend
+    begun = begin_counts(geometry, vstart, vend)
+    counts.append(begun)
+    return lambda rows, first_row: count_rows(begun, rows, first_row)
 
 
 def _stamp(path: str) -> str | None:
@@ -145,7 +145,7 @@ def _refused(error: FrameError | HkError, before: str | None) -> Refused:
     return Refused(error.reason, error.detail, None if error.reason in {"missing", "unreadable"} else before)
 
 
-def _facts(frame: FrameFile) -> FrameFacts:
+def _facts(frame: FrameScan) -> FrameFacts:
     geometry = frame.geometry
     return FrameFacts(
         file_bytes=frame.size,
@@ -158,10 +158,8 @@ def _facts(frame: FrameFile) -> FrameFacts:
     )
 
 
-def _statistics(frame: FrameFile, task: FrameTask) -> tuple[tuple[str | Number, ...], ...]:
-    vstart = 0 if task.vstart is None else task.vstart
-    vend = frame.geometry.quadrant_rows if task.vend is None else task.vend
-    rows = region_statistics(frame.raw, frame.geometry, vstart, vend)
+def _statistics(counted: RegionCounts) -> tuple[tuple[str | Number, ...], ...]:
+    rows = statistics_of(histograms_of(counted))
     return tuple((row["quadrant"], row["region"], *(row[name] for name in STATISTICS)) for row in rows)
 
 

@@ -51,12 +51,13 @@ class Turnoff:
 def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: TurnoffLimits) -> Turnoff:
     """Narrow a turn-off by bins of the tiles of the levels about it, in order of signal.
 
-    A bin is *bad* where its deficit is beyond ``deficit`` and 3 sigma, *doubtful* from a quarter of ``deficit`` on, and
-    *unmistakable* beyond five times what is bad, if all bins above it are bad too.
+    A bin is *bad* where it departs from the curve by more than ``deficit`` and 3 sigma, *doubtful* from a quarter of ``deficit``
+    on, and *unmistakable* where it has a deficit of five times what is bad and all bins above it are bad too. Just below the
+    full well the variance may grow before it falls, because some pixels spill in one frame of a pair and not in the other.
 
     The pixels of a tile scatter about its mean: by shot noise, and by their response and full well, for which
     ``pixel_spread`` allows. Three of these standard deviations below the full well 0.1 % of the pixels have reached it, too few
-    for any deficit that counts; so the full well is not further than that above the first bad bin.
+    for any departure that counts; so the full well is not further than that above the first bad bin.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     Turnoff
         ``lower_adu``: lowest tile of the last bin before the first doubtful one; where that is the first bin, mean of the level
         below. ``upper_adu``: highest tile of the first unmistakable bin, but at least three spreads above the mean of the first
-        bad one. ``value_adu``: middle between the mean of the last bin that is not bad and the highest tile of the first bad
-        one; its error that of a uniform distribution, width / sqrt(12), and the spread of the pixels. The fits stop one bin
+        bad one. ``value_adu``: middle between the mean of the last bin before those that are all bad and the highest tile of
+        the first of these; its error that of a uniform distribution, width / sqrt(12), and the spread of the pixels. The fits stop one bin
         before the last that is not doubtful, because it may hold tiles that are bad by less than a bin can tell.
     """
     mean = points.mean_adu
@@ -85,11 +86,13 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     value, error = np.array([deficit(points[tiles], fit) for tiles in bins]).T
     noise = _BIN_SIGMA * error
     limit = np.maximum(limits.deficit, noise)
-    bad = value < -limit
-    first_bad = int(np.argmax(bad)) if bad.any() else int(np.argmin(value / limit))
-    doubtful = np.flatnonzero(value[:first_bad] < -np.maximum(_DOUBTFUL * limits.deficit, noise[:first_bad]))
-    first_doubtful = int(doubtful[0]) if doubtful.size else first_bad
+    bad = np.abs(value) > limit
     all_bad_above = np.logical_and.accumulate(bad[::-1])[::-1]
+    first_bad = next(
+        (int(np.argmax(mask)) for mask in (all_bad_above, bad) if mask.any()), int(np.argmin(value / limit))
+    )
+    doubtful = np.flatnonzero(np.abs(value[:first_bad]) > np.maximum(_DOUBTFUL * limits.deficit, noise[:first_bad]))
+    first_doubtful = int(doubtful[0]) if doubtful.size else first_bad
     sure = np.flatnonzero(all_bad_above & (value < -_UNMISTAKABLE * limit))
     first_sure = int(sure[0]) if sure.size else len(bins) - 1
 

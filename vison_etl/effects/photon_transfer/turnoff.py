@@ -1,8 +1,9 @@
 """The turn-off of a photon-transfer curve: where the variance falls because pixels lose charge to their neighbours.
 
 The brighter-fatter effect makes the curve roll off too, smoothly. At the full well three things come together: the variance
-falls below what the levels below foretell, the difference of two frames is no longer normal, and neighbours along the
-transfer direction become alike at once. A turn-off is a sustained deficit together with one of the other two.
+falls below what the levels below foretell (just before, it may rise above that), the difference of two frames is no longer
+normal, and neighbours along the transfer direction become alike at once. A turn-off is a sustained departure of the variance
+together with one of the other two.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
     """Find the turn-off of one channel.
 
     Levels are taken in order of mean signal. Each from the third on is compared with an exponential fit to the levels below
-    it. The turn-off lies at the first whose mean of V / fit - 1 is below -``deficit`` and significant, the next level's too
+    it. The turn-off lies at the first whose mean of V / fit - 1 is beyond +-``deficit`` and significant, the next level's too
     (unless it is the last), provided that at it or above kurtosis or parallel correlation departs from the trend of the levels
     below by as much as ``limits`` say. The tiles of the level below and of all above then narrow it (see ``bracket``).
 
     Returns
     -------
     Turnoff
-        Not reached: ``lower_adu`` is the mean signal of the highest level tested that has no deficit, the rest NaN. Fewer than
+        Not reached: ``lower_adu`` is the mean signal of the highest level tested that does not depart, the rest NaN. Fewer than
         three levels, or no fit to those below: all NaN.
     """
     levels = _levels(data)
@@ -59,10 +60,10 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
         lower_fit, fit = fit, baseline(curves[:k], fit)
         if fit is None:
             continue
-        if not _has_deficit(data.points[levels[k]], fit, limits):
+        if not _is_off(data.points[levels[k]], fit, limits):
             good = float(np.mean(data.points.mean_adu[levels[k]]))
             continue
-        is_sustained = all(_has_deficit(data.points[tiles], fit, limits) for tiles in levels[k + 1 : k + 2])
+        is_sustained = all(_is_off(data.points[tiles], fit, limits) for tiles in levels[k + 1 : k + 2])
         if is_sustained and any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
             # the level below may already hold some of it: judge its tiles by the levels below that one
             return bracket(data.points, levels[k - 2 :], lower_fit or fit, limits)
@@ -98,9 +99,9 @@ def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
     return sorted(levels, key=lambda tiles: float(np.mean(data.points.mean_adu[tiles])))
 
 
-def _has_deficit(level: Points, fit: Fit, limits: TurnoffLimits) -> bool:
+def _is_off(level: Points, fit: Fit, limits: TurnoffLimits) -> bool:
     value, error = deficit(level, fit)
-    return value < -max(limits.deficit, limits.sigma * error)
+    return abs(value) > max(limits.deficit, limits.sigma * error)
 
 
 def _looks_bloomed(
