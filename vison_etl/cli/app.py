@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from vison_etl.cli.errors import INTERRUPTED, explain, fail
+from vison_etl.cli.errors import INTERRUPTED, USAGE, complain, explain
 
 if TYPE_CHECKING:
     from vison_etl.cli.commands import app as app
@@ -22,11 +22,19 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("VISON_ETL_DEBUG"):
             raise
-        code = INTERRUPTED if pressed else fail(explain(error))
+        code = INTERRUPTED if pressed else USAGE
+        if not pressed:
+            complain(explain(error))
     if code == INTERRUPTED:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        fail("interrupted; what was finished is kept, run the same command again to go on", INTERRUPTED)
+        _end_at_once()
     raise SystemExit(code)
+
+
+def _end_at_once() -> NoReturn:
+    """End with what is going on in other threads: a question to DuckDB may take hours, and leaves nothing to tidy up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    complain("interrupted; what was finished is kept, run the same command again to go on")
+    os._exit(INTERRUPTED)
 
 
 def _watch_interrupts() -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
 
 from vison_etl.cli.text import printable
 
@@ -20,11 +19,11 @@ class UsageError(ValueError):
     """An option or argument that cannot be used; the message names it and the remedy."""
 
 
-def fail(message: str, code: int = USAGE) -> NoReturn:
-    """Write one line to stderr and leave."""
+def complain(message: str) -> None:
+    """Write one line to stderr."""
     line = printable(" ".join(message.split()))
     sys.stderr.write(f"vison-etl: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'}\n")
-    raise SystemExit(code)
+    sys.stderr.flush()
 
 
 def explain(error: Exception) -> str:

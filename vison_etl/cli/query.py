@@ -12,6 +12,7 @@ from vison_etl.cli.answers import give
 from vison_etl.cli.errors import UsageError
 from vison_etl.cli.options import DbOption, FormatOption, LakeOption, OutFileOption, answer_format, lake_root, lake_to_read
 from vison_etl.cli.published import say_if_behind
+from vison_etl.cli.waiting import wait_for
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def sql(
     form = answer_format(format_, out)
     text = query_text(query)
     root = lake_to_read(lake).root if db is None else lake_root(lake)
-    rows = run_sql(root, text, db)
+    rows = wait_for(lambda: run_sql(root, text, db))
     say_if_behind(root, db)
     give(rows, form, out)
 

@@ -43,7 +43,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=2,
+    version=3,
     measurements=(
         Measurement(
             name="tiles",

@@ -42,9 +42,10 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
     """Find the turn-off of one channel.
 
     Levels are taken in order of mean signal. Each from the third on is compared with an exponential fit to the levels below
-    it. The turn-off lies at the first whose mean of V / fit - 1 is beyond +-``deficit`` and significant, the next level's too
-    (unless it is the last), provided that at it or above kurtosis or parallel correlation departs from the trend of the levels
-    below by as much as ``limits`` say. The tiles of the level below and of all above then narrow it (see ``bracket``).
+    it. The turn-off lies at the first whose mean of V / fit - 1 is beyond +-``deficit`` and significant, the next level having a
+    deficit (for the highest level, itself), provided that at it or above kurtosis or parallel correlation departs from the trend
+    of the levels below by as much as ``limits`` say. The tiles of the level below and of all above then narrow it (see
+    ``bracket``).
 
     Returns
     -------
@@ -63,8 +64,9 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
         if not _is_off(data.points[levels[k]], fit, limits):
             good = float(np.mean(data.points.mean_adu[levels[k]]))
             continue
-        is_sustained = all(_is_off(data.points[tiles], fit, limits) for tiles in levels[k + 1 : k + 2])
-        if is_sustained and any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
+        following = levels[min(k + 1, len(levels) - 1)]
+        has_fallen = _is_off(data.points[following], fit, limits, only_below=True)
+        if has_fallen and any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
             # the level below may already hold some of it: judge its tiles by the levels below that one
             return bracket(data.points, levels[k - 2 :], lower_fit or fit, limits)
     top = float(np.max(data.points.mean_adu[levels[-1]])) if levels else math.inf
@@ -99,9 +101,9 @@ def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
     return sorted(levels, key=lambda tiles: float(np.mean(data.points.mean_adu[tiles])))
 
 
-def _is_off(level: Points, fit: Fit, limits: TurnoffLimits) -> bool:
+def _is_off(level: Points, fit: Fit, limits: TurnoffLimits, *, only_below: bool = False) -> bool:
     value, error = deficit(level, fit)
-    return abs(value) > max(limits.deficit, limits.sigma * error)
+    return (-value if only_below else abs(value)) > max(limits.deficit, limits.sigma * error)
 
 
 def _looks_bloomed(

@@ -1,0 +1,31 @@
+"""Waiting for an answer in a way that an interrupt ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+def wait_for(work: Callable[[], Answer]) -> Answer:
+    """Return what ``work`` returns, or raise what it raises.
+
+    It runs in a thread of its own, which an interrupt leaves behind: DuckDB does not look for one while it computes.
+    """
+    answers: list[Answer] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where the answer is awaited
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return answers[0]
