@@ -70,7 +70,9 @@ def test_four_analyses_at_once_while_clients_read(lake):
         "import duckdb, os, time; os.chmod({0!r}, 0o644); c = duckdb.connect({0!r}); c.execute('create table scratch(x int)');"
         " print('open', flush=True); time.sleep(60)"
     ).format(str(lake.database))
-    writer = subprocess.Popen([sys.executable, "-c", writer_code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", writer_code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     reader.close()
     writer.stdout.readline()
     before = {run["run_id"] for run in list_runs(lake)}
@@ -86,4 +88,6 @@ def test_four_analyses_at_once_while_clients_read(lake):
     assert len(after - before) == len(jobs)
     with connect(lake.root) as connection:
         assert {r[0] for r in connection.sql("select run_id from runs").fetchall()} == after
-        assert connection.sql("select count(*) from information_schema.tables where table_name = 'scratch'").fetchall() == [(0,)]
+        assert connection.sql(
+            "select count(*) from information_schema.tables where table_name = 'scratch'"
+        ).fetchall() == [(0,)]

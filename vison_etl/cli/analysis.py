@@ -48,14 +48,19 @@ def register(app: typer.Typer) -> None:
 def analyse(
     test: Annotated[list[str], typer.Option("--test", metavar="T", help="Test, or `all`; may be given several times.")],
     block: Annotated[
-        str | None, typer.Option("--block", metavar="B", help="Only this block [default: every block that has the test].")
+        str | None,
+        typer.Option("--block", metavar="B", help="Only this block [default: every block that has the test]."),
     ] = None,
     obsids: Annotated[str | None, typer.Option(metavar="A:B", help="Only exposures A to B: a trial.")] = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Analyse acquisitions that are not complete, too.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Analyse acquisitions that are not complete, too.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Analyse again what is up to date.")] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another parameter or input: a trial; may be given several times."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Another parameter or input: a trial; may be given several times."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     jobs: JobsOption = None,
@@ -108,7 +113,9 @@ def _line(outcome: Outcome) -> str:
 
 def status(
     block: BlockOption = None,
-    campaign: Annotated[str, typer.Option("--campaign", metavar="NAME", help="Campaign whose tests are expected.")] = "Full",
+    campaign: Annotated[
+        str, typer.Option("--campaign", metavar="NAME", help="Campaign whose tests are expected.")
+    ] = "Full",
     format_: FormatOption = None,
     out: OutFileOption = None,
     lake: LakeOption = None,

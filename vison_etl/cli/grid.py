@@ -58,7 +58,9 @@ def _widths(grid: Grid, width: int | None) -> list[int] | None:
 def _wrapped(grid: Grid, widths: list[int], room: int) -> list[int]:
     """Take characters from the widest texts first, as long as there are too many."""
     narrowed = list(widths)
-    texts = [i for i, is_number in enumerate(grid.is_number) if not is_number and any(" " in row[i] for row in grid.rows)]
+    texts = [
+        i for i, is_number in enumerate(grid.is_number) if not is_number and any(" " in row[i] for row in grid.rows)
+    ]
     for i in sorted(texts, key=lambda i: -widths[i]):
         floor = max(_LEAST_TEXT, *map(len, _pieces(grid.names[i])))
         narrowed[i] = min(widths[i], max(floor, widths[i] - (sum(narrowed) - room)))

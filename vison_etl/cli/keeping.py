@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def publish(
-    full: Annotated[bool, typer.Option("--full", help="Rebuild from nothing, and try again what could not be read.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Rebuild from nothing, and try again what could not be read.")
+    ] = False,
     lake: LakeOption = None,
     db: DbOption = None,
 ) -> None:

@@ -10,7 +10,15 @@ import typer
 
 from vison_etl.cli.answers import give
 from vison_etl.cli.errors import UsageError
-from vison_etl.cli.options import DbOption, FormatOption, LakeOption, OutFileOption, answer_format, lake_root, lake_to_read
+from vison_etl.cli.options import (
+    DbOption,
+    FormatOption,
+    LakeOption,
+    OutFileOption,
+    answer_format,
+    lake_root,
+    lake_to_read,
+)
 from vison_etl.cli.published import say_if_behind
 from vison_etl.cli.waiting import wait_for
 

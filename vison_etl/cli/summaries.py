@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 _FILES = ("csv", "xlsx", "json")
 _SHOWN = ("table", "csv", "json")
 
-NameArgument = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="Which summary; without it they are listed.")
-]
+NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="Which summary; without it they are listed.")]
 FolderOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Also write NAME.csv, .xlsx, .json and .html here.")
 ]

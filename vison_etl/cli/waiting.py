@@ -8,6 +8,9 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
+_LOOK_EVERY_S = 0.2
+"""An interrupt may be delivered to any thread; this one hears of it when it wakes."""
+
 
 def wait_for(work: Callable[[], Answer]) -> Answer:
     """Return what ``work`` returns, or raise what it raises.
@@ -25,7 +28,8 @@ def wait_for(work: Callable[[], Answer]) -> Answer:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        thread.join(_LOOK_EVERY_S)
     if errors:
         raise errors[0]
     return answers[0]

@@ -65,7 +65,9 @@ def _disk(lake: Lake) -> Iterator[Finding]:
 def _leftovers(lake: Lake) -> Iterator[Finding]:
     left = list(lake.root.rglob(f"{TEMPORARY_PREFIX}*"))
     if left:
-        detail = f"{len(left)}, e.g. {left[0]}: in use now, or left by a killed process until ingest or analyse removes it"
+        detail = (
+            f"{len(left)}, e.g. {left[0]}: in use now, or left by a killed process until ingest or analyse removes it"
+        )
         yield "note", "unfinished writes", detail
 
 
@@ -113,7 +115,11 @@ def _raw_data(lake: Lake) -> Iterator[Finding]:
             continue
         for root in roots:
             if not Path(root).is_dir():
-                yield "bad", f"{block} raw data", f"{root} is gone; `vison-etl relocate {shlex.quote(root)} NEW` if it moved"
+                yield (
+                    "bad",
+                    f"{block} raw data",
+                    f"{root} is gone; `vison-etl relocate {shlex.quote(root)} NEW` if it moved",
+                )
 
 
 def _runs(lake: Lake) -> Iterator[Finding]:

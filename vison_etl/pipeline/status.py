@@ -14,7 +14,6 @@ from vison_etl.pipeline.analyse import Job, Options, latest_run, prepare, stale_
 from vison_etl.pipeline.block import BlockView, load_block
 from vison_etl.pipeline.selection import in_order
 
-
 _COLUMNS: dict[str, type[pl.DataType]] = {
     "block": pl.String, "test": pl.String, "state": pl.String, "acquisition": pl.String, "found": pl.Int64,
     "expected": pl.Int64, "repeats": pl.Int64, "run_id": pl.String, "run_status": pl.String, "checked": pl.Int64,
