@@ -28,6 +28,18 @@ def _command(lake: Path, *words: str) -> tuple[float, str]:
     return time.perf_counter() - started, done.stderr
 
 
+def calibrate_again(lake: Path) -> float:
+    """Return what `analyse` says it took when its modules are imported already: calibrate and store, s."""
+    code = """
+import sys
+from vison_etl.cli.commands import app
+for _ in range(3):
+    app(["analyse", "--test", sys.argv[1], "--force", "--lake", sys.argv[2]], standalone_mode=False)
+"""
+    done = subprocess.run([sys.executable, "-c", code, TEST, str(lake)], capture_output=True, text=True, check=True)
+    return min(float(said) for said in _IN.findall(done.stderr))
+
+
 def read_all(folder: Path) -> float:
     """Return the time to read every frame once into one buffer, s."""
     paths = sorted(folder.glob("*.fits"))
@@ -46,11 +58,11 @@ import resource, sys
 from pathlib import Path
 from vison_etl.effects.declare import RawFrame
 from vison_etl.effects.registry import load
-from vison_etl.elvis.frames import native, open_frame
+from vison_etl.elvis.frames import open_frame
 measurement = load("photon_transfer").measurements[0]
 def frame(path):
     opened = open_frame(Path(path))
-    return RawFrame(1, "CCD1", native(opened.raw), opened.geometry, 0, 2086)
+    return RawFrame(1, "CCD1", opened.raw, opened.geometry, 0, 2086)
 def peak():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024
 paths = sys.argv[2:]
@@ -78,10 +90,11 @@ def main() -> None:
         _command(lake, "ingest", str(folder))
         read_all(folder)
         reading = min(read_all(folder) for _ in range(3))
-        _command(lake, "analyse", "--test", TEST, "--set", "clip_sigma=5")
-        wall, said = _command(lake, "analyse", "--test", TEST)
-        again, said_again = _command(lake, "analyse", "--test", TEST, "--force")
-        inner = float(_IN.search(said_again).group(1))
+        trials = [_command(lake, "analyse", "--test", TEST, "--set", f"clip_sigma={5 + k / 10}")[0] for k in range(3)]
+        last, said = _command(lake, "analyse", "--test", TEST)
+        wall = min(*trials[1:], last)
+        again, _ = _command(lake, "analyse", "--test", TEST, "--force")
+        inner = calibrate_again(lake)
         n_frames = len(list(folder.glob("*.fits")))
         print(f"analyse {TEST}, {n_frames} full-size frames: {wall:.1f} s; reading them: {reading:.2f} s")
         print(f"  (wall - 4 s) / reading = {(wall - 4.0) / reading:.2f}   (target 5)")

@@ -28,12 +28,13 @@ Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 class RawFrame:
     """One raw frame as a measurement sees it: integers and what is needed to place them.
 
-    ``image`` is the CCD frame as stored, shape (NAXIS2, NAXIS1), native uint16. Rows outside [vstart, vend) (canonical) hold 0.
+    ``image`` is the CCD frame as stored, shape (NAXIS2, NAXIS1): ``>i2`` as in the file (before BZERO 32768), which spares a pass
+    over the pixels, or native uint16. The rows outside [vstart, vend) (canonical) hold code 0.
     """
 
     obsid: int
     ccd: str
-    image: NDArray[np.uint16]
+    image: NDArray[np.int16] | NDArray[np.uint16]
     geometry: Geometry
     vstart: int
     vend: int

@@ -12,7 +12,7 @@ from pathlib import Path
 from vison_etl.effects.declare import Columns, Extracted, Measurement, Product, RawFrame
 from vison_etl.effects.registry import load
 from vison_etl.elvis.files import file_stamp
-from vison_etl.elvis.frames import native, open_frame, open_group
+from vison_etl.elvis.frames import open_frame, open_group
 from vison_etl.pipeline.units import FrameRef, UnitTask
 
 
@@ -58,7 +58,7 @@ def _read(frame: FrameRef) -> RawFrame:
     opened = open_frame(Path(frame.path))
     if opened.digest != frame.digest:
         raise ChangedFrameError(f"{frame.path}: changed since it was ingested; run ingest again")
-    return RawFrame(frame.obsid, frame.ccd, native(opened.raw), opened.geometry, frame.vstart, frame.vend)
+    return RawFrame(frame.obsid, frame.ccd, opened.raw, opened.geometry, frame.vstart, frame.vend)
 
 
 def _require_unchanged(frame: FrameRef, stamp: str) -> None:
