@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.results.fake_lake import fill, small_lake, store_acquisition, store_exposures, store_run
+from tests.sql.fake_flats import store_flats
 from vison_etl.lake.parts import write_part
 from vison_etl.lake.paths import Lake
 from vison_etl.results.db import open_in_memory, rows
@@ -29,6 +30,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         name = store_acquisition(lake, "BORN", "BIAS02", first, adopted=first == 3000, started_at=when)
         store_run(lake, name, first)
         store_exposures(lake, "BORN", f"2019-05-{first // 1000:02d}", range(first, first + 10))
+    store_flats(lake, "NIELS", "FLAT01", 700, 800.0, 0.5)
+    store_flats(lake, "NIELS", "FLAT02_590", 800, 590.0, 0.6)
     publish(lake)
     return lake
 
@@ -98,6 +101,17 @@ def test_gain_vs_wavelength(lake: Lake) -> None:
     assert (own["n_ratios"], own["ratio_mean"], own["gain_mean_e_per_adu"]) == (0, None, pytest.approx(3.4))
 
 
+def test_prnu_vs_wavelength(lake: Lake) -> None:
+    found = row(ask(lake, "metatests/prnu_vs_wavelength"), test="FLAT02_590")
+    assert (found["n_blocks"], found["n_channels"], found["n_ratios"]) == (1, 12, 12)
+    assert found["prnu_mean_pct"] == pytest.approx(0.6)
+    assert found["ratio_mean"] == pytest.approx(1.2)
+    error = 1.2 * ((0.001 / 0.5) ** 2 + (0.001 / 0.6) ** 2) ** 0.5
+    assert found["ratio_mean_err"] == pytest.approx(error / 12**0.5)
+    own = row(ask(lake, "metatests/prnu_vs_wavelength"), test="FLAT01")
+    assert (own["n_ratios"], own["ratio_mean"], own["prnu_mean_pct"]) == (0, None, pytest.approx(0.5))
+
+
 def test_stability_needs_more_than_ten_days(lake: Lake) -> None:
     found = ask(lake, "metatests/bias02_stability").filter(region="ove")
     assert found.height == 12
@@ -108,7 +122,7 @@ def test_stability_needs_more_than_ten_days(lake: Lake) -> None:
 
 def test_inventory_has_every_acquisition(lake: Lake) -> None:
     found = ask(lake, "metatests/inventory")
-    assert found.height == 6
+    assert found.height == 8
     assert found["run_id"].null_count() == 0
     assert found.filter(test="BIAS02")["is_current"].to_list() == [False, False, True]
 

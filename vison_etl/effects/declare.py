@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Parameters = Mapping[str, float | int | str | bool]
-Unit = Literal["frame", "pair", "group"]
+Unit = Literal["frame", "pair", "group", "columns"]
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Columns of equal length: a table before it is one."""
 
@@ -83,6 +83,10 @@ class Product:
     cards: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
+Given = Mapping[str, Product]
+"""Products of other runs that a measurement wanted, by kind, all of its own CCD. A kind that there is not is not in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """What one unit of a measurement gives: columns of its tables, without the keys the engine adds, and products."""
@@ -102,16 +106,21 @@ class Measurement:
     tables
         Lake tables filled. The engine adds ``block, test, acquisition, script_column, unit_key`` to every row.
     unit
-        ``frame`` (one RawFrame), ``pair`` (two RawFrames of one script column and CCD: 1-2, 3-4, ...) or ``group`` (a
-        FrameGroup: all frames of one script column and CCD).
+        ``frame`` (one RawFrame), ``pair`` (two RawFrames of one script column and CCD: 1-2, 3-4, ...), ``group`` (a
+        FrameGroup: all frames of one script column and CCD) or ``columns`` (all FrameGroups of one CCD, in the order of the script
+        columns; those of one frame are left out).
     version
         Raised whenever the result may change.
     parameters
         Defaults, which a test's definition or ``--set`` may override.
     function
-        ``function(frame, parameters)``, ``function(first, second, parameters)`` or ``function(group, parameters)``.
+        ``function(frame, parameters)``, ``function(first, second, parameters)``, ``function(group, parameters)`` or
+        ``function(groups, parameters)``. Where something is wanted, ``given`` (a `Given`) is its last argument.
     products
         Kinds of products that each unit makes. A unit whose product file is gone is measured again.
+    wants
+        Kinds of products of other runs that it takes: ``mask``, ``master_bias`` ... They are part of the key of its units. The
+        result says what was there: nothing else is ever put in the place of what is missing.
     """
 
     name: str
@@ -121,6 +130,7 @@ class Measurement:
     parameters: Parameters
     function: Callable[..., Extracted]
     products: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from vison_etl.pipeline.digest import digest_of
 from vison_etl.pipeline.executors import Runner
 from vison_etl.pipeline.inputs import KINDS, Inputs, adopted_rows
 from vison_etl.pipeline.measure import Measured, Place, Progress, measure
+from vison_etl.pipeline.products import choose_products, input_rows, source_names, wanted_kinds
 from vison_etl.pipeline.recipe import (
     Settings,
     differences,
@@ -33,7 +34,7 @@ from vison_etl.pipeline.recipe import (
     recipe_of,
 )
 from vison_etl.pipeline.selection import gain_candidates
-from vison_etl.pipeline.units import UnitTask, build_units
+from vison_etl.pipeline.units import ProductRef, UnitTask, build_units
 
 Action = Literal["stored", "up_to_date", "failed", "partial", "skipped", "planned"]
 
@@ -77,6 +78,8 @@ class Job:
     effects: tuple[Effect, ...]
     settings: Settings
     inputs: Inputs
+    kinds: tuple[str, ...]
+    products: tuple[ProductRef, ...]
     recipe: Mapping[str, Any]
     read_from: Mapping[str, Any]
     is_trial: bool
@@ -152,9 +155,11 @@ def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | O
         return Outcome(view.block, test, "skipped", ("no exposure left after --obsids and exclusions",))
     wanted = definition(test)
     effects = tuple(load(name) for name, _ in wanted.effects)
-    settings = parse_settings(options.settings, effects, KINDS)
+    kinds = wanted_kinds(effects)
+    settings = parse_settings(options.settings, effects, KINDS + kinds)
     needs = outside_needs(effects)
     inputs = gain_candidates(lake, view, needs, settings.inputs, exposures)
+    products = choose_products(lake, view, test, kinds, settings.inputs, exposures)
     return Job(
         view=view,
         definition=wanted,
@@ -164,8 +169,10 @@ def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | O
         effects=effects,
         settings=settings,
         inputs=inputs,
+        kinds=kinds,
+        products=products,
         recipe=recipe_of(wanted, effects, settings, checks_digest()),
-        read_from=inputs_of(exposures, excluded, inputs.sources),
+        read_from=inputs_of(exposures, excluded, {**inputs.sources, **source_names(kinds, products)}),
         is_trial=not settings.is_empty or options.obsids is not None,
     )
 
@@ -213,7 +220,17 @@ def _work(job: Job) -> list[tuple[Any, list[UnitTask]]]:
         "SOFTWARE": f"vison-etl {store.software_version()}",
     }
     return [
-        (m, build_units(e.name, m, measurement_parameters(e, m, job.definition, job.settings), job.exposures, cards))
+        (
+            m,
+            build_units(
+                e.name,
+                m,
+                measurement_parameters(e, m, job.definition, job.settings),
+                job.exposures,
+                cards,
+                job.products,
+            ),
+        )
         for e in job.effects
         for m in e.measurements
     ]
@@ -320,6 +337,7 @@ def _run_inputs(job: Job, measured: Measured) -> pl.DataFrame:
         rows += [{"kind": kind, "name": run_id, "source_run_id": run_id, "digest": content} for run_id in sources]
         if not sources:
             rows.append({"kind": kind, "name": "none", "source_run_id": None, "digest": None})
+    rows += input_rows(job.kinds, job.products)
     if job.excluded:
         excluded = digest_of(sorted(map(str, job.excluded)))
         rows.append({"kind": "overrides", "name": "exclude", "source_run_id": None, "digest": excluded})

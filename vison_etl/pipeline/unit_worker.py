@@ -5,19 +5,30 @@ Nothing heavy but numpy and numba is imported here unless a unit makes a product
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from vison_etl.effects.declare import Columns, Extracted, Measurement, Product, RawFrame
+import xxhash
+
+from vison_etl.effects.declare import Columns, Extracted, Given, Measurement, Product, RawFrame
 from vison_etl.effects.registry import load
+from vison_etl.elvis.bands import FrameBands
 from vison_etl.elvis.files import file_stamp
 from vison_etl.elvis.frames import open_frame, open_group
 from vison_etl.pipeline.units import FrameRef, UnitTask
 
+_MASK = "mask"
+
 
 class ChangedFrameError(Exception):
     """A frame is no longer what ingest read."""
+
+
+class ChangedProductError(Exception):
+    """A product is no longer what the analysis chose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +42,12 @@ class UnitResult:
 def run_unit(task: UnitTask) -> UnitResult:
     """Measure one unit. Raises what the readers raise; the caller turns it into a flag that names the unit."""
     measurement = _measurement(task)
-    if measurement.unit == "group":
-        extracted = _run_group(measurement, task)
+    given = (_given(task),) if measurement.wants else ()
+    if measurement.unit in {"group", "columns"}:
+        extracted = _run_groups(measurement, task, given)
     else:
         frames = [_read(frame) for frame in task.frames]
-        extracted = measurement.function(*frames, task.parameters)
+        extracted = measurement.function(*frames, task.parameters, *given)
     products = {(product.kind, product.ccd): _serialise(product, task) for product in extracted.products}
     return UnitResult(extracted.tables, products)
 
@@ -44,14 +56,47 @@ def _measurement(task: UnitTask) -> Measurement:
     return next(m for m in load(task.effect).measurements if m.name == task.measurement)
 
 
-def _run_group(measurement: Measurement, task: UnitTask) -> Extracted:
+def _run_groups(measurement: Measurement, task: UnitTask, given: tuple[Given, ...]) -> Extracted:
+    """Open the frames of each script column as a group, all at the same time, and run the function on one or all groups."""
     for frame in task.frames:
         _require_unchanged(frame, file_stamp(Path(frame.path).stat()))
-    first = task.frames[0]
-    paths = [Path(frame.path) for frame in task.frames]
-    with open_group(paths, [f.obsid for f in task.frames], first.ccd, first.vstart, first.vend) as group:
-        extracted: Extracted = measurement.function(group, task.parameters)
+    with ExitStack() as opened:
+        groups = [
+            opened.enter_context(_open(list(frames)))
+            for _, frames in groupby(task.frames, key=lambda frame: frame.script_column)
+        ]
+        chosen = groups if measurement.unit == "columns" else groups[0]
+        extracted: Extracted = measurement.function(chosen, task.parameters, *given)
     return extracted
+
+
+def _open(frames: Sequence[FrameRef]) -> AbstractContextManager[FrameBands]:
+    first = frames[0]
+    paths, obsids = [Path(frame.path) for frame in frames], [frame.obsid for frame in frames]
+    return open_group(paths, obsids, first.ccd, first.vstart, first.vend)
+
+
+def _given(task: UnitTask) -> Given:
+    """Read the products of other runs that the unit wants: several masks as one, of others the one of most frames."""
+    found: dict[str, list[Path]] = {}
+    for product in task.given:
+        path = Path(product.path)
+        if xxhash.xxh3_128_hexdigest(path.read_bytes()) != product.digest:
+            raise ChangedProductError(f"{path}: changed since it was chosen; run the analysis again")
+        found.setdefault(product.kind, []).append(path)
+    return {kind: _read_product(kind, task.ccd, paths) for kind, paths in found.items()}
+
+
+def _read_product(kind: str, ccd: str, paths: Sequence[Path]) -> Product:
+    from vison_etl.products.fits import read  # noqa: PLC0415 - astropy is slow to import and seldom needed
+    from vison_etl.products.masks import read_masks  # noqa: PLC0415
+
+    if kind == _MASK:
+        file = read_masks(paths)
+    else:
+        best = max(paths, key=lambda path: read(path, ()).cards.get("NCOMB") or 0)
+        file = read(best)
+    return Product(kind, ccd, file.extensions, file.cards)
 
 
 def _read(frame: FrameRef) -> RawFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,18 @@ class FrameRef:
     stamp: str
     vstart: int
     vend: int
+    script_column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRef:
+    """Where a product of another run lies: absolute path, XXH3-128 of the file, and the run; None if the user named the file."""
+
+    kind: str
+    ccd: str
+    path: str
+    digest: str
+    run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +51,12 @@ class UnitTask:
     frames: tuple[FrameRef, ...]
     parameters: Parameters
     cards: Mapping[str, str | int | float | None]
+    given: tuple[ProductRef, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Return the files a worker must see."""
-        return tuple(frame.path for frame in self.frames)
+        return tuple(frame.path for frame in self.frames) + tuple(product.path for product in self.given)
 
     @property
     def label(self) -> str:
@@ -53,22 +67,33 @@ class UnitTask:
 
 
 def build_units(
-    effect: str, measurement: Measurement, parameters: Parameters, exposures: pl.DataFrame, cards: Mapping[str, Any]
+    effect: str,
+    measurement: Measurement,
+    parameters: Parameters,
+    exposures: pl.DataFrame,
+    cards: Mapping[str, Any],
+    products: Sequence[ProductRef] = (),
 ) -> list[UnitTask]:
     """Return the units of a measurement over the exposures of one acquisition, in order of acquisition.
 
     A frame that no unit can use (the odd one of a column, a lone one) makes none: the pairs are 1-2, 3-4, ... of a script column,
-    and a group needs two frames.
+    and a group needs two frames. A unit of several columns goes by the first of them. Of ``products`` a unit gets those of its
+    CCD that its measurement wants.
     """
     ordered = exposures.sort("script_column", "ccd", "obsid")
+    by = ["ccd"] if measurement.unit == "columns" else ["ccd", "script_column"]
     tasks = []
-    for (column, ccd), rows in ordered.group_by(["script_column", "ccd"], maintain_order=True):
+    for (ccd, *_), rows in ordered.group_by(by, maintain_order=True):
         frames = [_frame(row) for row in rows.iter_rows(named=True)]
         serial = rows.get_column(f"sn_{str(ccd).lower()}").drop_nulls()
         own_cards = {**cards, "CCD_SN": serial[0] if len(serial) else None}
+        given = tuple(p for p in products if p.ccd == ccd and p.kind in measurement.wants)
         for chosen in _combine(measurement.unit, frames):
-            key = unit_key(effect, measurement, parameters, chosen)
-            tasks.append(UnitTask(effect, measurement.name, key, str(ccd), str(column), chosen, parameters, own_cards))
+            key = unit_key(effect, measurement, parameters, chosen, given)
+            column = chosen[0].script_column
+            tasks.append(
+                UnitTask(effect, measurement.name, key, str(ccd), column, chosen, parameters, own_cards, given)
+            )
     return sorted(tasks, key=lambda task: (task.frames[0].obsid, task.ccd))
 
 
@@ -77,6 +102,11 @@ def _combine(unit: str, frames: Sequence[FrameRef]) -> Iterator[tuple[FrameRef, 
         yield from ((frame,) for frame in frames)
     elif unit == "pair":
         yield from zip(frames[0::2], frames[1::2], strict=False)
+    elif unit == "columns":
+        n_frames = Counter(frame.script_column for frame in frames)
+        grouped = tuple(frame for frame in frames if n_frames[frame.script_column] > 1)
+        if grouped:
+            yield grouped
     elif len(frames) > 1:
         yield tuple(frames)
 
@@ -91,10 +121,21 @@ def _frame(row: Mapping[str, Any]) -> FrameRef:
         stamp=row["file_stamp"],
         vstart=0 if row["vstart"] is None else row["vstart"],
         vend=row["image_rows"] + row["overscan_rows"] if row["vend"] is None else row["vend"],
+        script_column=row["script_column"],
     )
 
 
-def unit_key(effect: str, measurement: Measurement, parameters: Parameters, frames: Sequence[FrameRef]) -> str:
+def unit_key(
+    effect: str,
+    measurement: Measurement,
+    parameters: Parameters,
+    frames: Sequence[FrameRef],
+    given: Sequence[ProductRef] = (),
+) -> str:
     """Return the digest of inputs, parameters and version: the same key means the same numbers."""
-    inputs = [(frame.obsid, frame.ccd, frame.digest, frame.vstart, frame.vend) for frame in frames]
+    inputs: list[Any] = [(frame.obsid, frame.ccd, frame.digest, frame.vstart, frame.vend) for frame in frames]
+    if measurement.unit == "columns":
+        inputs.append([frame.script_column for frame in frames])
+    if measurement.wants:
+        inputs.append(sorted((product.kind, product.digest) for product in given))
     return digest_of([effect, measurement.name, measurement.version, dict(parameters), inputs])

@@ -7,7 +7,7 @@ people's readers, which take extensions by name, go on working.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ def to_bytes(extensions: Mapping[str, NDArray[Any]], cards: Cards) -> bytes:
     return buffer.getvalue()
 
 
-def read(path: Path) -> ProductFile:
-    """Read a product file.
+def read(path: Path, names: Container[str] | None = None) -> ProductFile:
+    """Read a product file: all its images, or those whose extension names are in ``names``.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def read(path: Path) -> ProductFile:
     """
     try:
         with fits.open(path, memmap=False) as hdus:
-            extensions = {hdu.name: np.asarray(hdu.data) for hdu in hdus[1:] if hdu.data is not None}
+            wanted = (hdu for hdu in hdus[1:] if names is None or hdu.name in names)
+            extensions = {hdu.name: np.asarray(hdu.data) for hdu in wanted if hdu.data is not None}
             return ProductFile(dict(hdus[0].header), extensions)
     except (OSError, TypeError, ValueError) as error:
         raise ProductError(f"{path}: not a readable product ({error}); analyse its test again with --force") from error

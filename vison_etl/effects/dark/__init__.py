@@ -1,0 +1,1 @@
+"""Dark current, glow, hot pixels, cosmic rays and the master dark."""

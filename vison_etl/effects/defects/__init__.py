@@ -1,0 +1,1 @@
+"""Defects of pixels and columns, and the mask of bad pixels."""

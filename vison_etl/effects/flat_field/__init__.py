@@ -1,0 +1,1 @@
+"""Master flats, illumination and the non-uniformity of the pixels' response."""

@@ -1,0 +1,34 @@
+"""Declaration of the effect: master flats and the non-uniformity of the pixels' response."""
+
+from __future__ import annotations
+
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement
+from vison_etl.effects.flat_field import measure
+
+
+def _calibrate(inputs: CalibrationInput) -> Calibrated:
+    from vison_etl.effects.flat_field.calibrate import calibrate  # noqa: PLC0415 - workers that measure need no polars
+
+    return calibrate(inputs)
+
+
+EFFECT = Effect(
+    name="flat_field",
+    version=1,
+    measurements=(
+        Measurement(
+            name="master_flat",
+            tables=("flat_response", "flat_scales", "previews"),
+            unit="group",
+            version=1,
+            parameters=measure.PARAMETERS,
+            function=measure.master,
+            products=(measure.KIND,),
+            wants=(measure.BIAS, measure.MASK),
+        ),
+    ),
+    parameters={},
+    calibrate=_calibrate,
+    tables=("prnu", "prnu_scales"),
+    needs=("gain",),
+)
