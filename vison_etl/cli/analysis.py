@@ -120,7 +120,7 @@ def status(
     out: OutFileOption = None,
     lake: LakeOption = None,
 ) -> None:
-    """Per block and test: expected, partial, complete, analysed, stale, and why.
+    """Per block and test: expected, partial, complete, checked, analysed, stale, and why.
 
     `frames` are exposures found of those commanded, `outside` values outside their limits of those checked. The other formats have
     more columns: acquisition, run, repeats.
