@@ -40,7 +40,7 @@ def simulate(
 
     if size.lower() not in SIZES:
         raise one_of("--size", size, SIZES)
-    check_out_folder(out)
+    check_out_folder(out, "OUT")
     of_campaign = test_names(campaign)
     tests = choose_tests(test) or list(of_campaign)
     with progress("exposures") as bar:

@@ -24,7 +24,7 @@ WORDS = (*QUADRANTS, *REGIONS, *CCDS)
 WIDE = 920
 """Width of a chart that has a row of the page for itself, px, with room for the names of limits at its right."""
 
-PANEL_WIDTH = 236
+PANEL_WIDTH = 224
 """Width of one of four panels side by side, px: a page of 1366 px shows them without scrolling."""
 
 SIGNIFICANT_DIGITS = 7

@@ -95,8 +95,8 @@ def _fluence(tables: Tables) -> Figure | None:
     shown = alt.Y("shown_pct:Q", title="residual (%)", scale={"domain": [-limit, limit]})
     residual = base.mark_point(size=22).encode(below, shown, tooltip=tips)
     zero = common.zero_line(alt.Chart(data), "ccd")
-    curves = alt.layer(points, line).properties(width=310, height=190)
-    residuals = alt.layer(zero, common.bars(base).encode(below), residual).properties(width=310, height=110)
+    curves = alt.layer(points, line).properties(width=295, height=190)
+    residuals = alt.layer(zero, common.bars(base).encode(below), residual).properties(width=295, height=110)
     return Figure(
         "fluence_exptime",
         "Signal against exposure time",

@@ -98,7 +98,7 @@ def _noise_parts(tables: Tables) -> Figure | None:
         alt.Y("noise_adu:Q", title="noise (ADU)", scale=common.free()),
         tooltip=common.tips("channel", "region", "part", "noise_adu", "error_adu"),
     )
-    panels = (common.bars(base) + points).properties(width=300, height=190)
+    panels = (common.bars(base) + points).properties(width=262, height=190)
     chart = panels.facet(column=alt.Column("part:N", title=None, sort=list(parts.values()))).resolve_scale(
         y="independent"
     )
@@ -134,7 +134,7 @@ def _noise_by_pair(tables: Tables) -> Figure | None:
         y, tooltip=common.tips("ccd", "quadrant", "obsid_1", "obsid_2", "noise_adu", "noise_adu_err")
     )
     lines = base.mark_line(strokeWidth=1, opacity=0.6).encode(y)
-    panels = (lines + common.bars(base) + points).properties(width=1000 // max(len(regions), 1) - 25, height=120)
+    panels = (lines + common.bars(base) + points).properties(width=980 // max(len(regions), 1) - 25, height=120)
     chart = panels.facet(
         row=alt.Row("ccd:N", title=None, sort=list(CCDS)), column=alt.Column("region:N", title=None, sort=regions)
     )

@@ -51,7 +51,7 @@ def _whole(frame: pl.DataFrame, name: str, direction: str, key: str) -> Figure:
             color=common.colour("quadrant", quadrants, "quadrant"),
         )
     )
-    chart = line.properties(width=1000, height=120).facet(row=alt.Row("ccd:N", title=None, sort=list(CCDS)))
+    chart = line.properties(width=950, height=120).facet(row=alt.Row("ccd:N", title=None, sort=list(CCDS)))
     binned = f"Averaged over {step} px. " if step > 1 else ""
     return Figure(
         key,
@@ -86,7 +86,7 @@ def _ends(frame: pl.DataFrame, name: str, direction: str, key: str) -> Figure:
         )
     )
     chart = (
-        line.properties(width=485, height=120)
+        line.properties(width=440, height=120)
         .facet(row=alt.Row("ccd:N", title=None, sort=list(CCDS)), column=alt.Column("end:N", title=None))
         .resolve_scale(x="independent", y="independent")
     )
