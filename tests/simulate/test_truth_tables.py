@@ -13,7 +13,7 @@ import pytest
 from vison_etl.campaign import definitions
 from vison_etl.instrument.geometry import quadrant_view
 from vison_etl.simulate.bench import Bench, ccd_image
-from vison_etl.simulate.day import geometry_of_size, simulate_campaign, with_frames
+from vison_etl.simulate.day import commanded_tests, geometry_of_size, simulate_campaign
 from vison_etl.simulate.plan import exposures, plan_day
 from vison_etl.simulate.quadrant import Options
 from vison_etl.simulate.settings import SimulationError
@@ -110,7 +110,7 @@ def test_both_halves_are_injected_in_turn():
 
 
 def test_every_test_of_the_campaign_can_be_planned():
-    tests = with_frames(definitions.test_names("Full"))
+    tests = commanded_tests("Full")
     assert len(tests) >= 52
     assert not any(test.startswith("BF01") for test in tests)
     planned_all = exposures(plan_day("NOSTROMO", tests, START, 17001))

@@ -9,13 +9,16 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import repeat
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 from vison_etl.campaign.commands import DEFAULT
-from vison_etl.campaign.definitions import definition, test_names
+from vison_etl.campaign.definitions import definition
+from vison_etl.campaign.handles import in_campaign_order
 from vison_etl.elvis.explog import write_log
 from vison_etl.instrument.geometry import Geometry, geometry_of
+from vison_etl.one_thread import one_thread_environment
 from vison_etl.simulate.bench import Bench, write_exposures
 from vison_etl.simulate.exposure import CCDS, Exposure
 from vison_etl.simulate.faults import Fault, as_faults, damage_log, damage_row
@@ -104,6 +107,8 @@ def _write_all(bench: Bench, exposures: Sequence[Exposure], jobs: int) -> Iterat
         yield from (write_exposures(bench, chunk) for chunk in chunks)
         return
     context = multiprocessing.get_context("forkserver")
+    with one_thread_environment():
+        forkserver.ensure_running()
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         yield from pool.map(write_exposures, repeat(bench), chunks)
 
@@ -229,9 +234,9 @@ def _by_day(exposures: Sequence[Exposure]) -> list[list[Exposure]]:
     return list(days.values())
 
 
-def with_frames(tests: Sequence[str]) -> tuple[str, ...]:
-    """Return those tests that have exposures of their own, in their order."""
-    return tuple(test for test in tests if definition(test).has_frames)
+def commanded_tests(campaign: str) -> tuple[str, ...]:
+    """Return the tests of a campaign that scripts command, in the order in which they are acquired."""
+    return tuple(one.test for one in in_campaign_order(campaign) if definition(one.test).is_commanded)
 
 
 def simulate_campaign(
@@ -259,7 +264,7 @@ def simulate_campaign(
     Parameters
     ----------
     tests
-        Names in order; None takes all tests of the campaign that have exposures of their own.
+        Names in order; None takes all tests of the campaign that scripts command.
 
     Other parameters are those of ``simulate_day``. If writing fails, the days already complete stay.
 
@@ -274,7 +279,7 @@ def simulate_campaign(
     known_block(block)
     plan = plan_day(
         block,
-        with_frames(test_names(campaign)) if tests is None else tests,
+        commanded_tests(campaign) if tests is None else tests,
         _free_start(out) if start is None else start,
         _next_obsid(out, block) if first_obsid is None else first_obsid,
         campaign=campaign,

@@ -95,6 +95,8 @@ def _columns(plan: DayPlan, test: str) -> tuple[Column, ...]:
         if not definition(test).has_frames:
             sources = ", ".join(definition(test).frames_of)
             raise SimulationError(f"test {test} has no frames of its own: simulate {sources}")
+        if not definition(test).is_commanded:
+            raise SimulationError(f"no script commands test {test}: there is nothing to simulate")
         columns = structure(test, plan.chamber, plan.campaign, plan.variant).columns
     except (UnknownTest, RuleError) as error:
         raise SimulationError(str(error)) from error
