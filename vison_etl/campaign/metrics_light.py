@@ -23,8 +23,12 @@ def _signals(data: CheckInput) -> pl.DataFrame:
 
 
 def fluences(data: CheckInput) -> pl.DataFrame:
-    """Mean of the image above the serial overscan, saturated pixels counted with their code."""
-    return as_values(_signals(data), "fluence_adu")
+    """Mean of the image above the serial overscan, saturated pixels counted with their code.
+
+    Without a chamber the time that the shutter was open is not known, which matters in short exposures: no values.
+    """
+    known = data.exposures.filter(pl.col("chamber").is_not_null()).select("obsid", "ccd")
+    return as_values(_signals(data).join(known, on=["obsid", "ccd"], how="semi", maintain_order="left"), "fluence_adu")
 
 
 def dark_signals(data: CheckInput) -> pl.DataFrame:
