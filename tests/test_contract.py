@@ -185,3 +185,8 @@ def test_help_lists_the_promised_commands_and_imports_nothing_heavy():
 @pytest.mark.parametrize("command", ["ingest", "analyse", "sql"])
 def test_help_of_a_command_imports_nothing_heavy(command):
     assert shown_help(command)[1] == []
+
+
+def test_no_kernel_lets_its_sums_be_reordered():
+    package = Path(vison_etl.__file__).parent
+    assert not [path for path in package.rglob("*.py") if "fastmath" in path.read_text(encoding="utf-8")]

@@ -24,10 +24,12 @@ class Data:
     hk: pl.DataFrame
     acquisition: Mapping[str, Any]
     results: dict[str, pl.DataFrame]
+    extra: pl.DataFrame
 
     def check(self) -> tuple[pl.DataFrame, dict[str, RaisedFlag]]:
         name = str(self.acquisition["test"])
-        rows, flags = check(definition(name), self.exposures, self.statistics, self.hk, self.acquisition, self.results)
+        given = self.exposures, self.statistics, self.hk, self.acquisition, self.results, self.extra
+        rows, flags = check(definition(name), *given)
         assert [flag.name for flag in flags] == [name for name in flag_table() if name in {f.name for f in flags}]
         return rows, {flag.name: flag for flag in flags}
 
@@ -51,6 +53,10 @@ def clean(test: str, bench: Bench | None = None, temperature_degc: float | None 
     exposures = (bench or Bench().run(test)).frame()
     matched = find_acquisitions(exposures)
     acquisition = matched.acquisitions.filter(pl.col("is_adopted") & (pl.col("test") == test)).row(0, named=True)
-    mine = exposures.join(matched.assignment, on="obsid").filter(pl.col("acquisition") == acquisition["acquisition"])
+    all_of_it = exposures.join(matched.assignment, on="obsid").filter(
+        pl.col("acquisition") == acquisition["acquisition"]
+    )
+    mine = all_of_it.filter(pl.col("script_column").is_not_null())
+    extra = all_of_it.filter(pl.col("script_column").is_null())
     degc = definition(test).ccd_temperature_degc if temperature_degc is None else temperature_degc
-    return Data(mine, statistics_of(mine), hk_of(mine, degc), acquisition, {})
+    return Data(mine, statistics_of(mine), hk_of(mine, degc), acquisition, {}, extra)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
+from vison_etl.campaign import definitions
+from vison_etl.campaign.commands import column_commands
 from vison_etl.campaign.logged import logged_values, schema_of
-from vison_etl.campaign.structures import structure
+from vison_etl.campaign.structures import structure, structures_of
 from vison_etl.instrument.blocks import offsets_adu
 from vison_etl.instrument.chambers import actual_exptime_s, chamber
 from vison_etl.instrument.hk import limits_performance
 
 EXPOSURES = schema_of("exposures")
 CCDS = ("CCD1", "CCD2", "CCD3")
+
+
+def acquirable(chamber_name: str = "B_NOSTROMO") -> list[str]:
+    """Return the tests of all campaigns that follow a script and whose filters a chamber has."""
+    labels = {str(label) for label in chamber(chamber_name).slots.values()}
+    commanded = [name for name in definitions.test_names() if definitions.definition(name).is_commanded]
+    return [name for name in commanded if {str(c["label"]) for c in column_commands(name) if c.get("label")} <= labels]
 
 
 class Bench:
@@ -66,27 +77,42 @@ class Bench:
         return pl.DataFrame(self.rows, schema=EXPOSURES)
 
 
+@dataclass(frozen=True)
+class _Light:
+    """What a quadrant shows above its offset: mean level, its scatter, the brightest pixel, scatter of all pixels, 95th percentile."""
+
+    level: float = 0.0
+    std: float = 1.2
+    peak: float = 6.0
+    whole_std: float = 1.2
+    high: float = 2.0
+    n_saturated: int = 0
+
+
 def statistics_of(exposures: pl.DataFrame, full_well_adu: float = 48_000.0) -> pl.DataFrame:
     """Return ``quadrant_stats`` of faultless frames of 256 x 256 image pixels."""
     rows = []
     for row in exposures.iter_rows(named=True):
         table = offsets_adu(row["block"]) or {}
-        signal = _signal_adu(row, full_well_adu)
         for quadrant in "EFGH":
             offset = table.get((row["ccd"], quadrant), 2700.0) + 5.0
-            for region, level, std, n in (
-                ("pre", offset, 1.2, 21 * 256),
-                ("img", offset + signal, 1.2 + signal**0.5 / 2, 246 * 256),
-                ("ove", offset + 0.5, 1.2, 10 * 256),
+            seen = _light(row, quadrant, full_well_adu)
+            for region, at, light, n in (
+                ("pre", offset, _Light(), 21 * 256),
+                ("img", offset, seen, 246 * 256),
+                ("ove", offset + 0.5, _Light(), 10 * 256),
             ):
-                rows.append((row["obsid"], row["ccd"], quadrant, region, level, std, n))
-    names = ["obsid", "ccd", "quadrant", "region", "mean_adu", "clipped_std_adu", "n"]
-    frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(
+                level, whole = at + light.level, light.whole_std
+                rows.append(
+                    (row["obsid"], row["ccd"], quadrant, region, level, light.std, whole, at + light.peak,
+                     at + light.high, light.n_saturated, n - light.n_saturated)
+                )  # fmt: skip
+    names = ["obsid", "ccd", "quadrant", "region", "mean_adu", "clipped_std_adu", "std_adu", "max_adu", "p95_adu"]
+    frame = pl.DataFrame(rows, schema=[*names, "n_saturated", "n"], orient="row").with_columns(
         block=pl.lit(exposures["block"][0]),
         mean_adu_err=pl.col("clipped_std_adu") / pl.col("n").sqrt(),
         n_clipped=0,
         n_zero=0,
-        n_saturated=0,
     )
     return _fitted(frame, "quadrant_stats")
 
@@ -96,12 +122,48 @@ def _fitted(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     return frame.select((pl.col(k) if k in frame.columns else pl.lit(None)).cast(v).alias(k) for k, v in wanted.items())
 
 
-def _signal_adu(row: Mapping[str, Any], full_well_adu: float) -> float:
-    if not row["exptime_s"]:
-        return 0.0
+def _light(row: Mapping[str, Any], quadrant: str, full_well_adu: float) -> _Light:
+    if row["chinj"]:
+        return _injected(row, quadrant)
+    if not row["exptime_s"] or not _is_open(row):
+        return _Light()
     profile = chamber(row["chamber"] or "B_NOSTROMO")
+    label = str(profile.slots[row["wave"]])
     open_s = actual_exptime_s(profile.name, row["exptime_s"]) or row["exptime_s"]
-    return min(65536.0 * open_s / profile.flat_s[str(profile.slots[row["wave"]])], full_well_adu)
+    if row["source"] == "point":
+        return _spots(open_s / profile.point_s[label], full_well_adu)
+    level = min(65536.0 * open_s / profile.flat_s[label], full_well_adu)
+    noise = 1.2 + level**0.5 / 2
+    return _Light(level, noise, level + 5 * noise, noise, level + 2 * noise)
+
+
+def _is_open(row: Mapping[str, Any]) -> bool:
+    """Tell whether the shutter was operated, which no log says; open where the column is not known."""
+    if row.get("script_column") is None:
+        return True
+    columns = structures_of(row["test_in_log"], row["chamber"])[0].columns
+    return next(c.values["shuttr"] for c in columns if c.label == row["script_column"]) != 0
+
+
+def _spots(fluence: float, full_well_adu: float) -> _Light:
+    """Five round spots of 2 px FWHM; far above full well they bleed over a tenth of the quadrant."""
+    if fluence > 20:
+        return _Light(peak=62_000.0, n_saturated=25 * 256)
+    peak = min(58_000.0 * fluence, full_well_adu)
+    power = 5 * math.pi * (2.0 / 2.3548) ** 2 * peak**2
+    return _Light(level=0.4, peak=peak, whole_std=math.sqrt(1.2**2 + power / (246 * 256)))
+
+
+def _injected(row: Mapping[str, Any], quadrant: str) -> _Light:
+    """Charge in the half that the delay serves, if the drain is low enough; in blocks of lines, the mean is that of the others."""
+    ratio, letter = row["id_dly_us"] / row["toi_ch_us"], "b" if quadrant in "EF" else "t"
+    ig1, ig2 = row[f"ig1_{row['ccd'][-1]}_{letter}_v"], row[f"ig2_{letter}_v"]
+    if not (2 < ratio < 3 if letter == "b" else 1 < ratio < 2) or row["idl_v"] > ig1 + 7.5:
+        return _Light()
+    level = 620.0 + 5900.0 * max(0.0, ig2 - ig1)
+    if row["chinj_of"] == 0:
+        return _Light(level, 0.06 * level, 1.3 * level, 0.06 * level, 1.1 * level)
+    return _Light(0.3, 1.2, 1.2 * level, 0.4 * level, 1.05 * level)
 
 
 def hk_of(exposures: pl.DataFrame, temperature_degc: float = -120.0) -> pl.DataFrame:

@@ -74,3 +74,13 @@ def test_exposures_without_housekeeping():
     ]
     data.hk = data.hk.clear()
     assert data.check()[1]["HK_MISSING"].n == 10
+
+
+def test_readings_of_an_excluded_ccd_are_not_checked():
+    data = clean("BIAS01").spoil_hk("max", -100.0, key="CCD2_TEMP_T")
+    assert "CCDTEMP_OOL" in data.check()[1]
+    data.exposures = data.exposures.filter(pl.col("ccd") != "CCD2")
+    rows, flags = data.check()
+    assert flags == {}
+    assert not rows["metric"].str.starts_with("CCD2_").any()
+    assert rows["metric"].str.starts_with("CCD3_").any()

@@ -10,7 +10,7 @@ import pytest
 from tests.reference import reference_file
 from vison_etl.campaign.definitions import definition
 from vison_etl.campaign.limits import flag_table, flag_word, limits, limits_of, load_limits
-from vison_etl.campaign.metrics import METRICS
+from vison_etl.campaign.metrics import METRICS, metric
 from vison_etl.campaign.rules import all_rules
 from vison_etl.campaign.strict import RuleError
 
@@ -18,8 +18,11 @@ GOOD = "id='x'\nmetric='offset_adu'\nlo=1\nflags=['RON_OOL']\nsource='s'\n"
 
 
 def test_every_limit_names_a_metric_that_exists():
-    known = {*METRICS, "hk", "hk_readings"}
-    assert {limit.metric for limit in limits()} <= known
+    for limit in limits():
+        assert limit.metric == "hk" or callable(metric(limit.id, limit.metric))
+    assert set(METRICS) <= {limit.metric for limit in limits()}
+    with pytest.raises(RuleError, match=r"nearest: readout_noise\.ron_adu"):
+        metric("here", "readout_noise.ron_ad")
 
 
 def test_every_family_and_test_that_a_limit_names_exists():
@@ -41,7 +44,16 @@ def test_bias_checks_the_image_too():
     assert regions["PTC01"]["offset"] == regions["PTC01"]["std"] == ("pre", "ove")
     assert regions["BIAS01"]["offset_gradient"] == ("img", "ove")
     assert regions["PTC01"]["offset_gradient"] == ("ove",)
-    assert "fluence" not in regions["BIAS01"]
+
+
+def test_every_exposure_of_a_rule_is_chosen_by_what_was_commanded():
+    rules = {row.id: row for row in limits_of(definition("PERSIST01"))}
+    assert rules["saturated_exposure"].light == ("point",)
+    assert rules["saturated_fraction"].light == ("none",)
+    warm = {row.id: row for row in limits_of(definition("MOT_WARM"))}
+    assert warm["offset"].rdmodes == ("rwd_bas_v",)
+    assert warm["std"].rdmodes == ("rwd_bas_vs",)
+    assert "hk_performance_ccd_temperature" not in warm
 
 
 @pytest.mark.parametrize(
@@ -50,6 +62,9 @@ def test_bias_checks_the_image_too():
         (GOOD + "low=3", "limit x: unknown key 'low'; nearest: lo"),
         (GOOD.replace("RON_OOL", "RON_OL"), "no flag 'RON_OL' in flags.toml; nearest: RON_OOL"),
         (GOOD + "regions=['image']", "regions are pre, img, ove, pov; found image"),
+        (GOOD + "light=['lamp']", "light are none, flat, point; found lamp"),
+        (GOOD + "rdmodes=['fwd']", "found fwd"),
+        (GOOD + "injected=1", "'injected' is 1, wanted bool"),
         (GOOD + "limits='safe'", "'limits' stands for lo and hi"),
         (GOOD.replace("lo=1\n", ""), "no limit: give lo, hi or both"),
         (GOOD + "hi=0", "lo 1.0 is above hi 0.0"),

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.campaign.synthetic import Bench
-from vison_etl.campaign.definitions import test_names as names_of_tests
+from tests.campaign.synthetic import Bench, acquirable
 from vison_etl.campaign.logged import schema_of
 from vison_etl.campaign.matching import find_acquisitions
 from vison_etl.campaign.structures import structure
@@ -58,14 +57,12 @@ def test_a_test_acquired_as_commanded():
 def test_every_test_matches_its_own_structure_in_either_variant():
     for variant in ("default", "as_acquired"):
         bench = Bench()
-        for name in names_of_tests():
+        for name in acquirable():
             bench.run(name, variant=variant)
         matched = find_acquisitions(bench.frame())
         assert set(matched.acquisitions["status"]) == {"complete"}
-        assert matched.acquisitions["mismatch"].null_count() == matched.acquisitions.height == len(names_of_tests())
-        wanted = [
-            c.label for n in names_of_tests() for c in structure(n, "B_NOSTROMO").columns for _ in range(c.frames)
-        ]
+        assert matched.acquisitions["mismatch"].null_count() == matched.acquisitions.height == len(acquirable())
+        wanted = [c.label for n in acquirable() for c in structure(n, "B_NOSTROMO").columns for _ in range(c.frames)]
         assert matched.assignment["script_column"].to_list() == wanted
 
 
@@ -265,9 +262,9 @@ def test_the_order_of_rows_does_not_matter_and_one_acquisition_counts_for_each_t
 def test_two_thousand_exposures_in_a_second():
     rng, bench = random.Random(1), Bench()
     while bench.obsid < 3000:
-        for name in names_of_tests():
+        for name in acquirable():
             bench.run(name)
-            if rng.random() < 0.3:
+            if rng.random() < 0.5:
                 bench.wait(900).run(name, range(rng.randint(1, structure(name, "B_NOSTROMO").n_frames)))
     frame = bench.frame()
     find_acquisitions(frame)
@@ -279,3 +276,41 @@ def test_two_thousand_exposures_in_a_second():
     assert frame["obsid"].n_unique() >= 2000
     assert rows.filter(pl.col("status") != "complete").height >= 20
     assert min(seconds) < 1.0
+
+
+def test_a_name_that_another_campaign_commanded_means_the_test():
+    frame = Bench().run("FLAT01", range(0, 170, 57)).frame().with_columns(pl.lit("FLAT01_800").alias("test_in_log"))
+    matched = find_acquisitions(frame)
+    assert matched.unknown.is_empty()
+    assert matched.acquisitions["test"].to_list() == ["FLAT01"]
+
+
+def test_runs_of_a_test_without_script():
+    frame = Bench().run("BIAS01").run("BIAS02", range(3)).wait(5000).run("BIAS02", range(2)).run("PTC02_730").frame()
+    frame = frame.with_columns(pl.col("test_in_log").replace({"BIAS01": "FWD_WARM", "BIAS02": "CHINJ"}))
+    found = find_acquisitions(frame)
+    rows = found.acquisitions.filter(pl.col("test") != "PTC02_730").select(
+        "test", "status", "n_found", "n_expected", "repeat"
+    )
+    assert rows.rows() == [
+        ("CHINJ", "complete", 3, None, 1),
+        ("CHINJ", "complete", 2, None, 2),
+        ("FWD_WARM", "complete", 10, None, 1),
+    ]
+    assert found.acquisitions["is_adopted"].to_list() == [False, True, True, True]
+    assert found.assignment.filter(pl.col("test") == "CHINJ")["script_column"].null_count() == 5
+
+
+def test_names_of_tests_without_frames_are_unknown_in_a_log():
+    frame = Bench().run("BIAS01").frame().with_columns(pl.lit("PTC_JOINT").alias("test_in_log"))
+    found = find_acquisitions(frame)
+    assert found.acquisitions.is_empty()
+    assert found.unknown["test_in_log"].to_list() == ["PTC_JOINT"]
+
+
+def test_focus_positions_are_told_apart_by_less_than_their_step():
+    frame = Bench().run("FOCUS00_800").frame()
+    assert found(Bench().run("FOCUS00_800"))[0][1:3] == ("complete", 9)
+    shifted = frame.with_columns(pl.col("mirr_pos_mm") + 0.2)
+    matched = find_acquisitions(shifted)
+    assert matched.assignment["script_column"].to_list() == [f"col{k:03d}" for k in range(2, 10)] + [None]

@@ -67,6 +67,24 @@ set = { flushes = 3 }
 
 [test.MODES.variant.other]
 columns = [{ frames = 7 }]
+
+[test.MODES.campaign.Full.variant.other]
+set = { flushes = 4 }
+
+[test.RANGES]
+about = "ranges stop at or before their end, in step with lists of the same length"
+family = "f"
+columns = [
+    { IDL = { from = 3, to = 8, step = 0.75 } },
+    { IDL = { from = 1.0, to = 0.7, step = -0.1 }, comments = ["a", "b", "c", "d"] },
+    { comments = "n{step}", IDL = { from = 5, to = 5, step = 1 }, columns = [{ IDH = [1, 2], comments = "m{step}_{IDL}" }, {}] },
+]
+
+[test.BORROWED]
+about = "times of another source and another filter"
+family = "f"
+set = { label = 880, full_well = "point", full_well_label = 800 }
+columns = [{ percent = 50 }]
 """
 )
 
@@ -123,8 +141,25 @@ def test_the_summing_well_follows_the_mode_unless_it_is_set():
     assert values("MODES", "swellw", "swelldly") == [(6.5, 0.175), (9.0, 0.175), (8.4, 5.625)]
 
 
+def test_a_range_never_passes_its_end():
+    found = values("RANGES", "IDL")
+    assert [row[0] for row in found[:7]] == [3, 3.75, 4.5, 5.25, 6, 6.75, 7.5]
+    assert [row[0] for row in found[7:11]] == [1.0, 0.9, 0.8, 0.7]
+
+
+def test_texts_count_the_steps_of_their_rule():
+    assert values("RANGES", "comments")[11:] == [("m1_5.0",), ("m2_5.0",), ("n1",)]
+
+
+def test_exposure_times_may_be_those_of_another_source_and_filter():
+    first = columns("BORROWED")[0]
+    assert (first.values["exptime"], first.values["wave"], first.values["source"]) == (1.1, 5, "flat")
+    assert (first.full_well, first.filter_label, first.full_well_s) == ("point", "880", 7.2)
+
+
 def test_campaigns_and_variants_overlay_the_test():
     assert set(values("MODES", "flushes")) == {(3,)}
+    assert set(values("MODES", "flushes", variant="other")) == {(4,)}
     assert [column.frames for column in columns("MODES", variant="other")] == [7]
 
 
@@ -152,6 +187,26 @@ def test_campaigns_and_variants_overlay_the_test():
             "columns[0].columns[0]: unknown key 'wrong'",
         ),
         ("[test.T]\nabout='a'\nfamily='f'\ncampaigns=['Fll']", "no campaign 'Fll' in campaign.toml; nearest: Full"),
+        ("[test.T]\nabout='a'\nfamily='f'\ncolumns=[{IDL={from=1,to=2}}]", "columns[0]: IDL: 'step' is missing"),
+        (
+            "[test.T]\nabout='a'\nfamily='f'\ncolumns=[{IDL={from=1,to=2,step=0}}]",
+            "columns[0]: IDL: steps of 0 do not lead from 1 to 2",
+        ),
+        ("[test.T]\nabout='a'\nfamily='f'\ncolumns=[{IDL={from=2,to=1,step=0.5}}]", "do not lead from 2 to 1"),
+        ("[test.T]\nabout='a'\nfamily='f'\ncolumns=[{IDL={from=1,to=2,by=1}}]", "unknown key 'by'"),
+        ("[test.T]\nabout='a'\nfamily='f'\nset={comments='{exptme}'}", "comments quotes 'exptme', no script key"),
+        ("[test.T]\nabout='a'\nfamily='f'\nset={comments='{step}'}", "comments quotes 'step', no script key"),
+        ("[test.T]\nabout='a'\nfamily='f'\nset={comments='{exptime'}", "comments is '{exptime': expected '}'"),
+        (
+            "[test.T]\nabout='a'\nfamily='f'\n[test.T.campaign.MOT]\nset={IDL=1}",
+            "'campaigns' lacks 'MOT', for which there are rules",
+        ),
+        ("[test.T]\nabout='a'\nfamily='f'\nframes_of=['S']\nset={IDL=1}", "has the commands of those tests"),
+        ("[test.T]\nabout='a'\nfamily='f'\nidentity=['exptme']", "test.T: 'exptme' is no script key"),
+        (
+            "[family.g]\nabout='a'\nrank=1\ncolourblind=true\nscripted=false\nset={IDL=1}",
+            "family.g: a family with scripted = false has no commands",
+        ),
         ("[test.'T_{x}']\nabout='a'\nfamily='f'", "the name has placeholders"),
         ("[test.'T_{x}']\nabout='a'\nfamily='f'\nexpand=[{y=1}]", "must give every placeholder"),
         ("[test.'T_{x}']\nabout='a'\nfamily='f'\nexpand=[{x=1},{x=1}]", "test T_1 stands there twice"),
@@ -176,4 +231,10 @@ def test_a_percentage_without_a_label_is_refused():
 def test_an_unknown_mode_is_refused():
     raw = tomllib.loads(FAMILY + "[test.T]\nabout='a'\nfamily='f'\ncolumns=[{rdmode='sideways'}]")
     with pytest.raises(RuleError, match="no read-out mode 'sideways'"):
+        resolve("inline.toml: test.T", "col001", commands_of(load("inline.toml", raw)["T"])[0], None)
+
+
+def test_a_quotation_that_does_not_fit_its_value_is_refused():
+    raw = tomllib.loads(FAMILY + "[test.T]\nabout='a'\nfamily='f'\ncolumns=[{comments='{source:.1f}'}]")
+    with pytest.raises(RuleError, match="Unknown format code"):
         resolve("inline.toml: test.T", "col001", commands_of(load("inline.toml", raw)["T"])[0], None)

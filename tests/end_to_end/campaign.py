@@ -75,4 +75,14 @@ def assert_same(first: Lake, second: Lake) -> None:
     one, two = contents(first), contents(second)
     assert one.keys() == two.keys()
     for name, frame in one.items():
-        assert frame.equals(two[name], null_equal=True), f"{name} differs"
+        assert frame.equals(two[name], null_equal=True), f"{name} differs: {_difference(frame, two[name])}"
+
+
+def _difference(first: pl.DataFrame, second: pl.DataFrame) -> str:
+    """Say how many rows there are, or in which columns and rows two frames differ."""
+    if first.shape != second.shape:
+        return f"{first.shape} and {second.shape}"
+    differing = [name for name in first.columns if not first[name].equals(second[name], null_equal=True)]
+    rows = (first[differing[0]].ne_missing(second[differing[0]])).arg_true()
+    one, two = first[int(rows[0])].rows()[0], second[int(rows[0])].rows()[0]
+    return f"{differing} in {len(rows)} of {first.height} rows, first {one} and {two}"

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -83,8 +83,8 @@ def test_the_newest_good_run_of_the_whole_adopted_acquisition_counts():
 def test_an_adopted_run_counts_until_somebody_decides_otherwise():
     runs = [run(1), run(2), run(4, is_trial=True)]
     adopt = {"kind": "adopt", "block": "B", "test": "PTC01", "reason": "better"}
-    pinned = adopt | {"run_id": "r4", "made_at": datetime(2026, 1, 2)}
-    later = adopt | {"acquisition": "B/PTC01/30", "made_at": datetime(2026, 1, 3)}
+    pinned = adopt | {"run_id": "r4", "made_at": datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)}
+    later = adopt | {"acquisition": "B/PTC01/30", "made_at": datetime(2026, 1, 3, tzinfo=UTC).replace(tzinfo=None)}
     assert current(runs, pinned) == "r4"
     assert current(runs, pinned, later) == "r2"
     assert current(runs, pinned | {"test": "PTC02_730"}) == "r2"

@@ -37,7 +37,8 @@ def test_settings_take_the_type_of_the_default():
         ("clip_sigma", "KEY=VALUE"),
         ("nonsense=1", "unknown"),
         ("n_min=x", "wanted a int"),
-        ("robust=maybe", "wanted a bool"),
+        ("clip_sigma=nan", "wanted a float"),
+        ("robust=maybe", "wanted true or false"),
     ],
 )
 def test_settings_that_cannot_be_followed_say_why(text, says):

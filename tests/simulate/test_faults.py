@@ -104,7 +104,7 @@ def test_faults_that_make_no_sense(tmp_path, fault, message):
 
 def test_dead_quadrant_keeps_rows_that_were_not_read():
     from vison_etl.instrument.geometry import geometry_of
-    from vison_etl.simulate.faults import damage_image
+    from vison_etl.simulate.broken import damage_image
 
     image = np.full((552, 654), 3000, np.uint16)
     image[:50] = 0

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vison_etl.campaign.columns import Value
 from vison_etl.campaign.definitions import TestDefinition
-from vison_etl.campaign.logged import compared_names, logged_names, logged_values
+from vison_etl.campaign.logged import compared_names, logged_names, logged_values, tolerance
 from vison_etl.campaign.settings import settings
 from vison_etl.campaign.structures import Structure
 
@@ -43,15 +43,15 @@ class Agreement:
     note: str | None
 
 
-def _near(found: pl.Series, wanted: Sequence[Value]) -> Bools:
+def _near(name: str, found: pl.Series, wanted: Sequence[Value]) -> Bools:
     """Compare every row with every column; a missing value agrees with all."""
     if found.dtype == pl.String:
         rows, columns = np.array(found.to_list(), dtype=object)[:, None], np.array(wanted, dtype=object)[None, :]
         return np.asarray((rows == columns) | (rows == None) | (columns == None), dtype=bool)  # noqa: E711 - elementwise
     target = np.array([np.nan if value is None else float(value) for value in wanted])[None, :]
     value = found.cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
-    rules = settings().matching
-    return np.asarray(~(np.abs(value - target) > rules.atol + rules.rtol * np.abs(target)), dtype=bool)
+    atol, rtol = tolerance(name)
+    return np.asarray(~(np.abs(value - target) > atol + rtol * np.abs(target)), dtype=bool)
 
 
 def identity_names(definition: TestDefinition, structure: Structure) -> list[str]:
@@ -90,13 +90,13 @@ def _by_ratio(found: pl.Series, structure: Structure) -> tuple[Bools, str]:
         logged_values(column)[_TIME] if column.percent is None else column.percent / 100.0 * scale_s
         for column in structure.columns
     ]
-    return _near(found, wanted), f"exposure times compared as ratios only, as of a full well of {scale_s:.4g} s"
+    return _near(_TIME, found, wanted), f"exposure times compared as ratios only, as of a full well of {scale_s:.4g} s"
 
 
 def _times(rows: pl.DataFrame, structures: Sequence[Structure]) -> list[tuple[Bools, str | None]]:
     """Compare exposure times with each structure: in seconds, or by ratio if in seconds they tell less than half of the rows."""
     found = rows[_TIME]
-    direct = [_near(found, [logged_values(c)[_TIME] for c in s.columns]) for s in structures]
+    direct = [_near(_TIME, found, [logged_values(c)[_TIME] for c in s.columns]) for s in structures]
     is_rated = [any(column.percent is not None for column in s.columns) for s in structures]
     told = np.logical_or.reduce([matrix.any(axis=1) for matrix in direct])
     is_known = all(logged_values(c)[_TIME] is not None for s in structures for c in s.columns)
@@ -120,6 +120,6 @@ def agreements(rows: pl.DataFrame, definition: TestDefinition, structures: Seque
             if name == _TIME and time_matrix is not None:
                 matrix &= time_matrix
             elif name in rows.columns:
-                matrix &= _near(rows[name], [row[name] for row in values])
+                matrix &= _near(name, rows[name], [row[name] for row in values])
         result.append(Agreement(matrix, note))
     return result

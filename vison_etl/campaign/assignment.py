@@ -73,7 +73,7 @@ def _fit(rows: pl.DataFrame, known: TestDefinition, starts: NDArray[np.intp]) ->
     return _Fit([np.logical_and.reduceat(m, starts, axis=0) for m in matrices], notes, structures)
 
 
-def _paused(exposures: pl.DataFrame) -> NDArray[np.bool_]:
+def paused(exposures: pl.DataFrame) -> NDArray[np.bool_]:
     """Tell before which exposures the test was interrupted: by exposures of other tests, or by more idle time than usual."""
     idle_s = pl.col("started_at").diff().dt.total_milliseconds() / 1000.0 - pl.col("exptime_s").shift(1)
     other = pl.col("position").diff() > 1
@@ -106,7 +106,7 @@ def assign(rows: pl.DataFrame, known: TestDefinition) -> Assigned:
     fit = _fit(rows, known, starts)
     first = fit.structures[exposures["chamber"][0]]
     of_slot = [np.repeat(np.arange(len(s.columns)), [column.frames for column in s.columns]) for s in first]
-    found = walk([matrix[:, slots] for matrix, slots in zip(fit.matrices, of_slot, strict=True)], _paused(exposures))
+    found = walk([matrix[:, slots] for matrix, slots in zip(fit.matrices, of_slot, strict=True)], paused(exposures))
     labels = [
         None if slot < 0 else first[k].columns[of_slot[k][slot]].label
         for k, slot in zip(found.structure.tolist(), found.slot.tolist(), strict=True)

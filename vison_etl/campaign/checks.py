@@ -10,14 +10,15 @@ import xxhash
 
 from vison_etl.campaign.columns import Column
 from vison_etl.campaign.definitions import TestDefinition
-from vison_etl.campaign.hk_metrics import hk_values, readings
+from vison_etl.campaign.hk_metrics import hk_values
 from vison_etl.campaign.limits import Limit, flag_table, limits_of, limits_text
-from vison_etl.campaign.metrics import METRICS, CheckInput
-from vison_etl.campaign.strict import RuleError, nearest
+from vison_etl.campaign.metrics import metric
+from vison_etl.campaign.metrics_input import CheckInput
+from vison_etl.campaign.strict import RuleError
 from vison_etl.campaign.structures import structures_of
 from vison_etl.instrument.hk import all_limits
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the outcome of a check may change with the same limits."""
 
 _COLUMNS = {
@@ -56,6 +57,7 @@ def check(
     hk_summary: pl.DataFrame,
     acquisition: Mapping[str, Any],
     results: Mapping[str, pl.DataFrame],
+    extra: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, tuple[RaisedFlag, ...]]:
     """Check one acquisition of a test.
 
@@ -71,6 +73,8 @@ def check(
         Row of ``acquisitions``.
     results
         Result tables of this run by name: ``readout_noise``, ``light_source``, where they were made.
+    extra
+        Exposures of the acquisition that were not commanded, with the columns of ``exposures``.
 
     Returns
     -------
@@ -86,6 +90,7 @@ def check(
         hk_summary=hk_summary,
         acquisition=acquisition,
         results=results,
+        extra=exposures.clear() if extra is None else extra,
     )
     rules = limits_of(definition)
     made: dict[str, pl.DataFrame] = {}
@@ -116,24 +121,38 @@ def _values(data: CheckInput, rule: Limit, made: dict[str, pl.DataFrame]) -> pl.
     if rule.metric == "hk":
         return hk_values(data, rule)
     if rule.metric not in made:
-        metric = readings if rule.metric == "hk_readings" else METRICS.get(rule.metric)
-        if metric is None:
-            raise RuleError(
-                f"limits.toml: limit {rule.id}: no metric {rule.metric!r}; nearest: {nearest(rule.metric, METRICS)}"
-            )
-        made[rule.metric] = metric(data)
+        made[rule.metric] = metric(f"limits.toml: limit {rule.id}", rule.metric)(data)
     return _limited(made[rule.metric], rule)
+
+
+_COMMAND = "command_"
+
+
+def _chosen(values: pl.DataFrame, rule: Limit) -> pl.DataFrame:
+    """Keep the values a rule is for; what is not known of an exposure does not choose it."""
+    fluence = pl.col("fluence").fill_null(0.0)
+    choices = []
+    if rule.regions:
+        choices.append(pl.col("region").is_in(rule.regions))
+    if rule.fluence_from is not None:
+        choices.append(fluence >= rule.fluence_from)
+    if rule.fluence_below is not None:
+        choices.append(fluence < rule.fluence_below)
+    if rule.light:
+        choices.append(pl.col("light").is_in(rule.light))
+    if rule.injected is not None:
+        choices.append(pl.col("injected") == rule.injected)
+    if rule.rdmodes:
+        choices.append(pl.col("rdmode").is_in(rule.rdmodes))
+    if rule.metric == "command":
+        keys = [name for name in values["metric"].unique() if rule.has_key(name.removeprefix(_COMMAND))]
+        choices.append(pl.col("metric").is_in(keys))
+    return values.filter(*choices) if choices else values
 
 
 def _limited(values: pl.DataFrame, rule: Limit) -> pl.DataFrame:
     """Keep the values a rule is for and give them lo and hi; a value without the reference that the rule needs is left out."""
-    fluence = pl.col("fluence").fill_null(0.0)
-    if rule.regions:
-        values = values.filter(pl.col("region").is_in(rule.regions))
-    if rule.fluence_from is not None:
-        values = values.filter(fluence >= rule.fluence_from)
-    if rule.fluence_below is not None:
-        values = values.filter(fluence < rule.fluence_below)
+    values = _chosen(values, rule)
     edges = {"lo": pl.lit(rule.lo, pl.Float64), "hi": pl.lit(rule.hi, pl.Float64)}
     if rule.reference is not None:
         reference = pl.col(rule.reference)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vison_etl.campaign.rules import Command
+from vison_etl.campaign.scans import Command
 from vison_etl.campaign.strict import RuleError
 from vison_etl.instrument.chambers import Chamber, slot_of
 from vison_etl.instrument.elvis_keys import readout_modes, script_keys
@@ -74,8 +74,8 @@ def _chamber_values(where: str, chamber: Chamber | None, commands: Mapping[str, 
     if label is not None:
         values["wave"] = None if chamber is None else _slot(where, chamber, str(label))
     if percent is not None:
-        source = str(commands.get("full_well", commands["source"]))
-        full_s = None if chamber is None else _full_well_s(where, chamber, source, str(label))
+        source, of_label = commands.get("full_well", commands["source"]), commands.get("full_well_label", label)
+        full_s = None if chamber is None else _full_well_s(where, chamber, str(source), str(of_label))
         values["exptime"] = None if full_s is None else float(percent) / 100.0 * full_s
     if offset is not None:
         slot = values.get("wave", commands["wave"])
@@ -84,7 +84,7 @@ def _chamber_values(where: str, chamber: Chamber | None, commands: Mapping[str, 
     return values
 
 
-def _quote(values: dict[str, Value]) -> None:
+def _quote(where: str, values: dict[str, Value]) -> None:
     known: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
     for key, value in values.items():
         if isinstance(value, str) and "{" in value:
@@ -92,6 +92,8 @@ def _quote(values: dict[str, Value]) -> None:
                 values[key] = value.format_map(known)
             except KeyError:
                 values[key] = None
+            except ValueError as error:
+                raise RuleError(f"{where}: {key} is {value!r}: {error}") from None
 
 
 def resolve(where: str, label: str, commands: Mapping[str, Command], chamber: Chamber | None) -> Column:
@@ -122,7 +124,7 @@ def resolve(where: str, label: str, commands: Mapping[str, Command], chamber: Ch
     derived |= {key: commands[key] for key in derived if key in commands}
     derived |= _chamber_values(where, chamber, full)
     values: dict[str, Value] = {key: derived.get(key, full[key]) for key in defaults}
-    _quote(values)
+    _quote(where, values)
     percent = commands.get("percent")
     filter_label = str(full["label"]) if "label" in full else _held(chamber, values["wave"])
     source = str(values["source"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from vison_etl.campaign.rules import ColumnRule, Command, TestRule, UnknownTest, rule_of
+from vison_etl.campaign.rules import TestRule, UnknownTest, rule_of
+from vison_etl.campaign.scans import ColumnRule, Command
+from vison_etl.campaign.settings import settings
 from vison_etl.campaign.strict import RuleError, nearest
 
 DEFAULT, AS_ACQUIRED = "default", "as_acquired"
@@ -41,7 +43,7 @@ def expand(rules: Iterable[ColumnRule], common: Mapping[str, Command]) -> Iterat
 
 
 def commands_of(rule: TestRule, campaign: str = "Full", variant: str = DEFAULT) -> tuple[Mapping[str, Command], ...]:
-    """Return what differs from the defaults of the script in each column of a test that has frames of its own.
+    """Return what differs from the defaults of the script in each column of a test that has frames of its own; none without script.
 
     Parameters
     ----------
@@ -54,13 +56,16 @@ def commands_of(rule: TestRule, campaign: str = "Full", variant: str = DEFAULT) 
     Raises
     ------
     UnknownTest, RuleError
-        For an unknown variant; for a test without columns.
+        For an unknown campaign or variant; for a test without columns that should have some.
     """
-    if variant not in {DEFAULT, AS_ACQUIRED, *rule.variants}:
-        near = nearest(variant, (DEFAULT, *rule.variants))
+    if campaign not in settings().campaigns:
+        raise UnknownTest(f"no campaign {campaign!r}; nearest: {nearest(campaign, settings().campaigns)}")
+    if variant not in {DEFAULT, AS_ACQUIRED, *rule.variants_in(campaign)}:
+        near = nearest(variant, (DEFAULT, *rule.variants_in(campaign)))
         raise UnknownTest(f"{rule.name} has no variant {variant!r}; nearest: {near}")
-    layers = [rule.family.layer, rule.layer, rule.in_campaign.get(campaign), rule.variants.get(variant)]
-    said = [layer for layer in layers if layer is not None]
+    if not rule.family.scripted:
+        return ()
+    said = rule.layers(campaign, variant)
     rules = next((layer.columns for layer in reversed(said) if layer.columns is not None), None)
     if rules is None:
         raise RuleError(f"{rule.where}: neither the test nor its family has columns")

@@ -9,7 +9,7 @@ from functools import cache
 import xxhash
 
 from vison_etl.campaign.commands import column_commands
-from vison_etl.campaign.rules import UnknownTest, all_rules, rule_of
+from vison_etl.campaign.rules import TestRule, UnknownTest, all_rules, rule_of
 from vison_etl.campaign.settings import settings
 from vison_etl.campaign.strict import Raw, nearest
 
@@ -28,6 +28,8 @@ class TestDefinition:
         Tests whose exposures it uses; its own name if it has its own.
     effects
         Effects it feeds, each with the parameters that differ from the effect's defaults.
+    scripted
+        It has a commanded structure; else its exposures are known by its name only.
     colourblind
         Its exposures are selected whatever the filter.
     label_nm
@@ -41,9 +43,9 @@ class TestDefinition:
     waived
         Script keys not compared with the log.
     rank
-        Order of analysis: masks 10, bias 20, photon transfer 30, the rest 40.
+        Order of analysis: masks 10, bias 20, dark 25, photon transfer 30, the rest 40.
     variants
-        Variants of its structure besides ``default``.
+        Variants of its structure besides ``default``, in any campaign.
     digest
         XXH3-128 of all that the rules say about it.
     """
@@ -56,6 +58,7 @@ class TestDefinition:
     campaigns: tuple[str, ...]
     frames_of: tuple[str, ...]
     effects: tuple[tuple[str, Raw], ...]
+    scripted: bool
     colourblind: bool
     label_nm: float | None
     gives_gain: bool
@@ -71,12 +74,21 @@ class TestDefinition:
         """Whether exposures of its own exist."""
         return self.frames_of == (self.name,)
 
+    @property
+    def is_commanded(self) -> bool:
+        """Whether exposures of its own exist that follow a script."""
+        return self.has_frames and self.scripted
+
 
 def _label_nm(test: str) -> float | None:
     sources = rule_of(test).frames_of or (test,)
     labels = {column.get("label") for source in sources for column in column_commands(source)}
     label = labels.pop() if len(labels) == 1 else None
     return None if label is None else float(label)
+
+
+def _variants(rule: TestRule) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*rule.variants, *(name for more in rule.campaign_variants.values() for name in more)]))
 
 
 @cache
@@ -92,14 +104,15 @@ def definition(test: str) -> TestDefinition:
         campaigns=rule.campaigns,
         frames_of=rule.frames_of or (rule.name,),
         effects=rule.effects,
+        scripted=rule.family.scripted,
         colourblind=rule.family.colourblind,
         label_nm=_label_nm(test),
         gives_gain=rule.gives_gain,
         ccd_temperature_degc=rule.ccd_temperature_degc,
-        identity=rule.family.identity,
-        waived=rule.family.waived,
+        identity=rule.identity,
+        waived=rule.waived,
         rank=rule.family.rank,
-        variants=tuple(rule.variants),
+        variants=_variants(rule),
         digest=xxhash.xxh3_128_hexdigest(text.encode()),
     )
 

@@ -7,7 +7,7 @@ from functools import cache
 import polars as pl
 
 from vison_etl.campaign.limits import Limit
-from vison_etl.campaign.metrics import CheckInput, as_values
+from vison_etl.campaign.metrics_input import CheckInput, as_values
 from vison_etl.instrument.hk import all_limits
 
 _LIMITS = {"key": pl.String, "lo": pl.Float64, "hi": pl.Float64, "command_column": pl.String}
@@ -45,18 +45,30 @@ def _commanded(data: CheckInput, names: list[str]) -> pl.DataFrame:
     return first.unpivot(index="obsid", on=present, variable_name="command_column", value_name="command")
 
 
+def _of_exposures(data: CheckInput) -> pl.DataFrame:
+    """Return the summaries of the exposures, without readings of a CCD whose frame is not among them."""
+    present = data.exposures.select("obsid", pl.col("ccd").cast(pl.String)).unique()
+    known = data.hk_summary.select("obsid", "key", "min", "max").with_columns(
+        ccd=pl.col("key").str.extract(r"^(CCD\d)_")
+    )
+    is_left = pl.col("ccd").is_null() | pl.col("is_present")
+    marked = known.join(present.with_columns(is_present=True), on=["obsid", "ccd"], how="left", maintain_order="left")
+    return marked.filter(is_left.fill_null(value=False)).select("obsid", "key", "min", "max")
+
+
 def hk_values(data: CheckInput, limit: Limit) -> pl.DataFrame:
     """Return the values of one housekeeping rule with their limits.
 
     One row per exposure and key, ``metric`` the key: the reading that lies farther out, or nearer to a limit, of the smallest and
-    the largest. NULL where no reading is a number. A relative limit without a commanded value gives no row.
+    the largest. NULL where no reading is a number. A relative limit without a commanded value gives no row, nor does a reading of
+    a CCD whose frame is excluded or missing.
     """
     known = data.hk_summary["key"].unique().sort().to_list()
     limits = _limits(data, limit, known)
     relative = limits["command_column"].drop_nulls().unique().sort().to_list()
     exposures = data.exposures.group_by("obsid", maintain_order=True).agg(pl.col("script_column").first())
     rows = (
-        data.hk_summary.select("obsid", "key", "min", "max")
+        _of_exposures(data)
         .join(limits, on="key", how="inner", maintain_order="left")
         .join(exposures, on="obsid", how="inner", maintain_order="left")
         .join(_commanded(data, relative), on=["obsid", "command_column"], how="left", maintain_order="left")

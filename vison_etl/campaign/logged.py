@@ -36,7 +36,15 @@ def logged_names() -> Mapping[str, tuple[str, ...]]:
     return names
 
 
-def logged_values(column: Column) -> dict[str, Value]:
+@cache
+def tolerance(name: str) -> tuple[float, float]:
+    """Return (atol, rtol) for a column of ``exposures``: it agrees if |found - wanted| <= atol + rtol |wanted|."""
+    rules = settings().matching
+    within = [rules.within[key] for key in logged_names().get(name, ()) if key in rules.within]
+    return (within[0], 0.0) if within else (rules.atol, rules.rtol)
+
+
+def logged_values(column: Column) -> Mapping[str, Value]:
     """Return what the log must say for a column, by column of ``exposures``; phases joined as ``I1I2I3``."""
     values: dict[str, Value] = {}
     for name, keys in logged_names().items():
@@ -65,8 +73,8 @@ def _wrong(rows: pl.DataFrame, names: Sequence[str], wanted: Sequence[Mapping[st
     seen = rows.select(pl.col(chosen).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
     target = np.array([[np.nan if row[name] is None else float(row[name] or 0) for name in chosen] for row in wanted])
     target = target.reshape(len(wanted), len(chosen))[index]
-    rules = settings().matching
-    wrong[:, numbers] = np.abs(seen - target) > rules.atol + rules.rtol * np.abs(target)
+    atol, rtol = np.array([tolerance(name) for name in chosen], dtype=np.float64).reshape(-1, 2).T
+    wrong[:, numbers] = np.abs(seen - target) > atol + rtol * np.abs(target)
     return wrong
 
 

@@ -10,7 +10,8 @@ from vison_etl.campaign.acquisitions import acquisition_rows, adopt
 from vison_etl.campaign.assignment import assign
 from vison_etl.campaign.definitions import definition
 from vison_etl.campaign.logged import schema_of
-from vison_etl.campaign.rules import all_rules
+from vison_etl.campaign.logged_tests import logged_tests
+from vison_etl.campaign.unscripted import runs_of, unscripted_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def find_acquisitions(exposures: pl.DataFrame, overrides: pl.DataFrame | None = 
     differences are in ``mismatch``. Adopted is what the newest ``adopt`` override names, else the last complete
     acquisition, else the last one that was not aborted: exactly one for each test.
 
+    A test without script has an acquisition for each run of its exposures; its ``n_expected`` and ``script_column`` are NULL.
+
     Parameters
     ----------
     exposures
@@ -70,12 +73,17 @@ def find_acquisitions(exposures: pl.DataFrame, overrides: pl.DataFrame | None = 
     rows = exposures.sort("obsid", "ccd").with_columns(pl.col("obsid").rle_id().cast(pl.Int64).alias("position"))
     assigned: list[pl.DataFrame] = []
     acquisitions: list[pl.DataFrame] = []
-    for (test,), part in rows.partition_by("test_in_log", as_dict=True).items():
-        if test in all_rules():
-            known = definition(str(test))
+    named = rows.with_columns(pl.col("test_in_log").replace_strict(logged_tests(), default=None).alias("test"))
+    for (test,), part in named.filter(pl.col("test").is_not_null()).partition_by("test", as_dict=True).items():
+        known = definition(str(test))
+        if known.scripted:
             result = assign(part, known)
             assigned.append(_named(result.exposures, known.name))
             acquisitions.append(acquisition_rows(part, known, result))
+        else:
+            runs = runs_of(part)
+            assigned.append(_named(runs, known.name))
+            acquisitions.append(unscripted_rows(runs, known.name))
     found = pl.concat([pl.DataFrame(schema=schema_of("acquisitions")), *acquisitions]).sort("test", "obsid_first")
     return Matched(
         acquisitions=adopt(found, overrides),
@@ -90,7 +98,7 @@ def _named(exposures: pl.DataFrame, test: str) -> pl.DataFrame:
 
 
 def _unknown(rows: pl.DataFrame) -> pl.DataFrame:
-    is_known = pl.col("test_in_log").is_in(list(all_rules())).fill_null(value=False)
+    is_known = pl.col("test_in_log").is_in(list(logged_tests())).fill_null(value=False)
     return (
         rows.filter(~is_known)
         .group_by("test_in_log")

@@ -2,9 +2,9 @@
 
 Grammar. A file holds families and tests::
 
-    [family.F]   about, rank (order of analysis), colourblind, waived, identity, effects, set, columns
-    [test.T]     about, family, campaigns, gives_gain, ccd_temperature_degc, set, columns, effects, frames_of, expand
-    [test.T.variant.V], [test.T.campaign.C]   set, columns
+    [family.F]   about, rank (order of analysis), colourblind, scripted, waived, identity, effects, set, columns
+    [test.T]     about, family, campaigns, gives_gain, ccd_temperature_degc, waived, identity, effects, frames_of, set, columns, expand
+    [test.T.variant.V], [test.T.campaign.C], [test.T.campaign.C.variant.V]     set, columns
 
 ``set`` is a table of commands common to all columns; ``columns`` a list of column rules. A command is a script key, a group of
 script keys (``campaign.toml``), or one of
@@ -12,12 +12,18 @@ script keys (``campaign.toml``), or one of
     percent            exposure time as a percentage of full well: exptime = percent/100 x full well of ``label``
     label              what the filter slot holds, as in test names (nm, 2000, 0); gives ``wave``
     full_well          whose full well ``percent`` means, flat or point; that of ``source`` unless said
+    full_well_label    the same for the filter; that of ``label`` unless said
     mirror_offset_mm   mirr_pos = nominal position of the slot + offset
 
-A column rule is a table of commands. Lists in it are walked in step, one column per step; a nested ``columns`` is repeated
-within every step: so scans nest. What is said later wins: ELVIS default, family, test, campaign, variant, column from outside in.
-A time in seconds takes an earlier percentage back and the other way round; so do slot and label, position and offset. The
-summing well follows ``rdmode`` unless it is set. Texts may quote commands: ``comments = "EXP{exptime:.1e}"``.
+A column rule is a table of commands. Lists in it are walked in step, one column per step; a range ``{ from, to, step }`` is the
+list of its values and never passes ``to``; a nested ``columns`` is repeated within every step: so scans nest. What is said later
+wins: ELVIS default, family, test, campaign, variant, variant of the campaign, column from outside in. A time in seconds takes an
+earlier percentage back and the other way round; so do slot and label, position and offset. The summing well follows ``rdmode``
+unless it is set. Texts may quote script keys, ``comments = "EXP{exptime:.1e}"``, and the number of the step in the rule they
+stand in, ``"Fluence{step}"``.
+
+A test that names others in ``frames_of`` is not acquired: it uses their exposures. The tests of a family with ``scripted = false`` have
+no columns: their exposures are known by the name of the test only.
 
 A test named with placeholders, ``PTC02_{label}``, is made once per table of ``expand``; the text ``"{label}"`` in its rules is
 replaced by the value, ``{label}`` within a longer text by its text.
@@ -31,32 +37,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from vison_etl.campaign.scans import ColumnRule, Command, read_columns, read_commands
 from vison_etl.campaign.settings import settings
 from vison_etl.campaign.strict import Raw, RuleError, check_keys, nearest, read_toml, take, take_texts
 from vison_etl.instrument.elvis_keys import script_keys
 
-Command = str | int | float
-
-_PSEUDO_KINDS = {"percent": "float", "label": "label", "full_well": "text", "mirror_offset_mm": "float"}
-
-_FAMILY_KEYS = ("about", "rank", "colourblind", "waived", "identity", "effects", "set", "columns")
+_FAMILY_KEYS = ("about", "rank", "colourblind", "scripted", "waived", "identity", "effects", "set", "columns")
 _TEST_KEYS = (
     *("about", "family", "campaigns", "gives_gain", "ccd_temperature_degc", "effects", "frames_of"),
+    *("waived", "identity"),
     *("set", "columns", "variant", "campaign", "expand"),
 )
+_LAYER_KEYS = ("set", "columns")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class UnknownTest(LookupError):  # noqa: N818 - the word of the command line
     """No test, variant or campaign of this name; the message names the nearest ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnRule:
-    """A column rule: one table of commands per step, and the rules repeated within each step, if any."""
-
-    steps: tuple[Mapping[str, Command], ...]
-    inner: tuple[ColumnRule, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +71,7 @@ class Family:
     name: str
     rank: int
     colourblind: bool
+    scripted: bool
     waived: frozenset[str]
     identity: tuple[str, ...]
     effects: tuple[tuple[str, Raw], ...]
@@ -93,11 +91,24 @@ class TestRule:
     campaigns: tuple[str, ...]
     gives_gain: bool
     ccd_temperature_degc: float
+    waived: frozenset[str]
+    identity: tuple[str, ...]
     effects: tuple[tuple[str, Raw], ...]
     frames_of: tuple[str, ...]
     layer: Layer
     in_campaign: Mapping[str, Layer]
     variants: Mapping[str, Layer]
+    campaign_variants: Mapping[str, Mapping[str, Layer]]
+
+    def variants_in(self, campaign: str) -> tuple[str, ...]:
+        """Return the variants that exist in a campaign besides ``default``."""
+        return tuple({**self.variants, **self.campaign_variants.get(campaign, {})})
+
+    def layers(self, campaign: str, variant: str) -> tuple[Layer, ...]:
+        """Return what is said of the structure, the later the stronger."""
+        of_campaign = self.campaign_variants.get(campaign, {})
+        said = (self.in_campaign.get(campaign), self.variants.get(variant), of_campaign.get(variant))
+        return (self.family.layer, self.layer, *(layer for layer in said if layer is not None))
 
 
 def _substitute(value: Any, names: Raw) -> Any:
@@ -113,69 +124,30 @@ def _substitute(value: Any, names: Raw) -> Any:
     return value
 
 
-@cache
-def _command_kinds() -> Mapping[str, str]:
-    kinds: dict[str, str] = {row.key: row.kind for row in script_keys()}
-    kinds |= {name: kinds[keys[0]] for name, keys in settings().groups.items()}
-    return kinds | _PSEUDO_KINDS
-
-
-def _check_command(where: str, key: str, value: Any) -> None:
-    kind = _command_kinds()[key]
-    text, number = isinstance(value, str), isinstance(value, int | float) and not isinstance(value, bool)
-    if not (text or number) or (kind == "text" and not text) or (kind in {"int", "float"} and not number):
-        raise RuleError(f"{where}: {key} is {value!r}, wanted {'a text' if kind == 'text' else 'a number'}")
-    if key == "full_well" and value not in {"flat", "point"}:
-        raise RuleError(f"{where}: full_well is {value!r}, wanted 'flat' or 'point'")
-
-
-def _commands(where: str, raw: Raw) -> dict[str, Command]:
-    """Check commands and write groups out as their keys. What stands later in a table wins."""
-    check_keys(where, raw, _command_kinds())
-    for one, other in (("exptime", "percent"), ("wave", "label"), ("mirr_pos", "mirror_offset_mm")):
-        if one in raw and other in raw:
-            raise RuleError(f"{where}: {one} and {other} say the same thing; give one")
-    written: dict[str, Command] = {}
-    for key, value in raw.items():
-        _check_command(where, key, value)
-        for single in settings().groups.get(key, (key,)):
-            written[single] = str(value) if single == "label" else value
-    return written
-
-
-def _column_rule(where: str, raw: Raw) -> ColumnRule:
-    if not isinstance(raw, dict):
-        raise RuleError(f"{where}: {raw!r} is no table of commands")
-    steps = {len(value) for key, value in raw.items() if isinstance(value, list) and key != "columns"}
-    if len(steps) > 1 or 0 in steps:
-        raise RuleError(f"{where}: lists of one column rule must have one length above 0, found {sorted(steps)}")
-    own = {key: value for key, value in raw.items() if key != "columns"}
-    rows = tuple(
-        _commands(where, {key: value[step] if isinstance(value, list) else value for key, value in own.items()})
-        for step in range(max(steps, default=1))
-    )
-    inner = raw.get("columns")
-    return ColumnRule(rows, None if inner is None else _column_rules(f"{where}.columns", inner))
-
-
-def _column_rules(where: str, raw: Any) -> tuple[ColumnRule, ...]:
-    if not isinstance(raw, list) or not raw:
-        raise RuleError(f"{where}: columns must be a list of tables, found {raw!r}")
-    return tuple(_column_rule(f"{where}[{index}]", rule) for index, rule in enumerate(raw))
-
-
 def _layer(where: str, raw: Raw) -> Layer:
     columns = raw.get("columns")
     return Layer(
-        commands=_commands(f"{where}.set", take(where, raw, "set", dict, {})),
-        columns=None if columns is None else _column_rules(f"{where}.columns", columns),
+        commands=read_commands(f"{where}.set", take(where, raw, "set", dict, {})),
+        columns=None if columns is None else read_columns(f"{where}.columns", columns),
     )
 
 
-def _layers(where: str, raw: Raw) -> dict[str, Layer]:
+def _layers(where: str, raw: Raw, *more: str) -> dict[str, Layer]:
     for name, body in raw.items():
-        check_keys(f"{where}.{name}", body, ("set", "columns"))
+        check_keys(f"{where}.{name}", body, (*_LAYER_KEYS, *more))
     return {name: _layer(f"{where}.{name}", body) for name, body in raw.items()}
+
+
+def _variants(where: str, raw: Raw) -> dict[str, Layer]:
+    return _layers(f"{where}.variant", take(where, raw, "variant", dict, {}))
+
+
+def _script_keys(where: str, raw: Raw, name: str) -> tuple[str, ...]:
+    keys, named = [row.key for row in script_keys()], take_texts(where, raw, name)
+    for key in named:
+        if key not in keys:
+            raise RuleError(f"{where}: {key!r} is no script key; nearest: {nearest(key, keys)}")
+    return named
 
 
 def _effects(where: str, raw: Raw) -> tuple[tuple[str, Raw], ...]:
@@ -189,16 +161,16 @@ def _effects(where: str, raw: Raw) -> tuple[tuple[str, Raw], ...]:
 def _family(name: str, file: str, raw: Raw) -> Family:
     where = f"{file}: family.{name}"
     check_keys(where, raw, _FAMILY_KEYS)
-    keys = [row.key for row in script_keys()]
-    for key in (*take_texts(where, raw, "waived"), *take_texts(where, raw, "identity")):
-        if key not in keys:
-            raise RuleError(f"{where}: {key!r} is no script key; nearest: {nearest(key, keys)}")
+    scripted = take(where, raw, "scripted", bool, default=True)
+    if not scripted and not {"set", "columns"}.isdisjoint(raw):
+        raise RuleError(f"{where}: a family with scripted = false has no commands")
     return Family(
         name=name,
         rank=take(where, raw, "rank", int),
         colourblind=take(where, raw, "colourblind", bool),
-        waived=frozenset(take_texts(where, raw, "waived")),
-        identity=take_texts(where, raw, "identity"),
+        scripted=scripted,
+        waived=frozenset(_script_keys(where, raw, "waived")),
+        identity=_script_keys(where, raw, "identity"),
         effects=_effects(where, raw),
         layer=_layer(where, raw),
     )
@@ -215,6 +187,11 @@ def _test(name: str, file: str, raw: Raw, families: Mapping[str, Family]) -> Tes
         if campaign not in settings().campaigns:
             near = nearest(campaign, settings().campaigns)
             raise RuleError(f"{where}: no campaign {campaign!r} in campaign.toml; nearest: {near}")
+    for campaign in in_campaign:
+        if campaign not in campaigns:
+            raise RuleError(f"{where}: 'campaigns' lacks {campaign!r}, for which there are rules")
+    if raw.get("frames_of") and not {"set", "columns", "variant", "campaign"}.isdisjoint(raw):
+        raise RuleError(f"{where}: a test with 'frames_of' has the commands of those tests, none of its own")
     return TestRule(
         name=name,
         where=where,
@@ -223,11 +200,14 @@ def _test(name: str, file: str, raw: Raw, families: Mapping[str, Family]) -> Tes
         campaigns=campaigns,
         gives_gain=take(where, raw, "gives_gain", bool, default=False),
         ccd_temperature_degc=take(where, raw, "ccd_temperature_degc", float, settings().ccd_temperature_degc),
+        waived=frozenset(_script_keys(where, raw, "waived")) if "waived" in raw else family.waived,
+        identity=_script_keys(where, raw, "identity") if "identity" in raw else family.identity,
         effects=_effects(where, raw) if "effects" in raw else family.effects,
         frames_of=take_texts(where, raw, "frames_of"),
         layer=_layer(where, raw),
-        in_campaign=_layers(f"{where}.campaign", in_campaign),
-        variants=_layers(f"{where}.variant", take(where, raw, "variant", dict, {})),
+        in_campaign=_layers(f"{where}.campaign", in_campaign, "variant"),
+        variants=_variants(where, raw),
+        campaign_variants={name: _variants(f"{where}.campaign.{name}", body) for name, body in in_campaign.items()},
     )
 
 

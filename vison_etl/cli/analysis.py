@@ -23,6 +23,7 @@ from vison_etl.cli.options import (
     lake_to_change,
     lake_to_read,
     obsid_range,
+    scheduler_address,
 )
 from vison_etl.cli.published import bring_up_to_date, say_if_behind
 
@@ -81,9 +82,10 @@ def analyse(
     place = lake_to_read(lake) if dry_run else lake_to_change(lake)
     tests = choose_tests(test)
     span = None if obsids is None else obsid_range(obsids)
+    address = scheduler_address(scheduler)
     options = Options(span, partial, force, tuple(set_ or ()), dry_run, shlex.join(["vison-etl", *sys.argv[1:]]))
     blocks = choose_blocks(place, block)
-    with progress("units") as bar, make_runner(jobs, scheduler) as run:
+    with progress("units") as bar, make_runner(jobs, address) as run:
         outcomes = drive(place, tests, blocks, options, run, lambda o: say(_line(o)), bar, all_blocks=block is None)
     is_published = dry_run or _publish(place, db)
     raise typer.Exit(exit_code(outcomes) or int(not is_published))
@@ -120,7 +122,7 @@ def status(
     out: OutFileOption = None,
     lake: LakeOption = None,
 ) -> None:
-    """Per block and test: expected, partial, complete, analysed, stale, and why.
+    """Per block and test: expected, partial, complete, checked, analysed, stale, and why.
 
     `frames` are exposures found of those commanded, `outside` values outside their limits of those checked. The other formats have
     more columns: acquisition, run, repeats.

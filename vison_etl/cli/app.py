@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from vison_etl.cli.errors import INTERRUPTED, USAGE, complain, explain
-
-if TYPE_CHECKING:
-    from vison_etl.cli.commands import app as app
 
 
 def main() -> None:

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from vison_etl.cli import analysis, decisions, demo, ingestion, keeping, query, simulation, summaries
-from vison_etl.cli.console import discard_output, is_unread
+from vison_etl.cli import analysis, decisions, demo, ingestion, keeping, planning, query, simulation, summaries
+from vison_etl.cli.console import discard_output, is_broken_pipe, is_unread
 from vison_etl.cli.errors import UNREAD, UsageError
 
 
 class _Commands(TyperGroup):
     """The commands, ending quietly when nobody reads their answer any more."""
 
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the arguments; ``--help`` and ``--version`` are answered here."""
+        with _quiet_when_unread():
+            return super().make_context(*args, **more)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command and see its answer out."""
+        with _quiet_when_unread():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _quiet_when_unread() -> Iterator[None]:
+    try:
         try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
-        except BrokenPipeError:
-            if not is_unread():
-                raise
-            discard_output()
-            raise typer.Exit(UNREAD) from None
+            yield
+        finally:
+            sys.stdout.flush()
+    except Exception as error:
+        if not (is_broken_pipe(error) and is_unread()):
+            raise
+        discard_output()
+        raise typer.Exit(UNREAD) from None
 
 
 app = typer.Typer(
@@ -38,7 +51,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for room in (ingestion, analysis, decisions, query, summaries, keeping, simulation, demo):
+for room in (ingestion, analysis, decisions, query, summaries, keeping, planning, simulation, demo):
     room.register(app)
 
 

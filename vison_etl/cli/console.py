@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -117,6 +118,11 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - lives as long as the process
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def is_broken_pipe(error: Exception) -> bool:
+    """Return whether a write failed for want of a reader; polars says so in words only."""
+    return isinstance(error, BrokenPipeError) or f"os error {errno.EPIPE}" in str(error)
 
 
 def is_unread() -> bool:

@@ -1,7 +1,8 @@
-"""Commands: adopt, exclude."""
+"""Commands: adopt, exclude, overrides."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
     app.command()(adopt)
     app.command()(exclude)
+    app.command()(overrides)
 
 
 def adopt(
@@ -47,4 +49,20 @@ def exclude(
 
     place = lake_to_change(lake)
     say(decide(place, block, obsid_range(obsids), ccd, quadrant, reason))
+    bring_up_to_date(place, db)
+
+
+def overrides(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Decisions as rows: CSV, or TOML with [[override]].")],
+    lake: LakeOption = None,
+    db: DbOption = None,
+) -> None:
+    """Take over the decisions of a file: exclusions and adoptions, each with reason, author and date.
+
+    Columns: block, test, acquisition, obsids, ccd, quadrant, action, reason, author, date. Rows that the lake has are left out.
+    """
+    from vison_etl.pipeline.decisions import decide_by_file
+
+    place = lake_to_change(lake)
+    say(decide_by_file(place, file))
     bring_up_to_date(place, db)

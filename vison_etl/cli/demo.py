@@ -27,19 +27,21 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for raw/, lake/ and reports/.")] = Path("demo"),
-    all_: Annotated[bool, typer.Option("--all", help="Every test that can be simulated; takes minutes.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every test of the campaign; takes a quarter of an hour.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 2,
 ) -> None:
     """Simulate two blocks, ingest and analyse them, write the pages, print the focal-plane summary."""
-    from vison_etl.campaign.definitions import test_names
     from vison_etl.lake.paths import Lake
+    from vison_etl.simulate.day import commanded_tests
 
     started = time.perf_counter()
     check_out_folder(out)
     place = Lake((out / "lake").absolute())
     raw = out / "raw"
-    tests = [t for t in test_names() if all_ or t in TESTS]
-    folders = [_simulate(raw / block, block, tests, jobs, number) for number, block in enumerate(BLOCKS)]
+    tests = [t for t in commanded_tests("Full") if all_ or t in TESTS]
+    folders = [f for number, block in enumerate(BLOCKS) for f in _simulate(raw / block, block, tests, jobs, number)]
     _process(place, folders, jobs)
     index = _pages(place, out / "reports")
     _summary(place)
@@ -47,13 +49,15 @@ def demo(
     say(f"Ask it something:  vison-etl sql --lake {shlex.quote(str(place.root))} 'from adopted_gain'")
 
 
-def _simulate(out: Path, block: str, tests: list[str], jobs: int, number: int) -> Path:
-    from vison_etl.simulate.day import simulate_day
+def _simulate(out: Path, block: str, tests: list[str], jobs: int, number: int) -> list[Path]:
+    from vison_etl.simulate.day import simulate_campaign
 
     with progress(f"simulate {block}") as bar:
-        day = simulate_day(out, block, tests, size="small", seed=20190312 + number, jobs=jobs, progress=bar.advance)
-    say(f"{block}: {day.n_exposures} exposures simulated in {day.folder}")
-    return Path(day.folder)
+        seed = 20190312 + number
+        days = simulate_campaign(out, block, tests=tests, size="small", seed=seed, jobs=jobs, progress=bar.advance)
+    for day in days:
+        say(f"{block}: {day.n_exposures} exposures simulated in {day.folder}")
+    return [Path(day.folder) for day in days]
 
 
 def _process(place: Lake, folders: list[Path], jobs: int) -> None:

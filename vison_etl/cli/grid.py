@@ -27,9 +27,11 @@ class Grid:
 def grid_lines(grid: Grid, width: int | None) -> tuple[list[str], Iterator[str]]:
     """Return the lines of the header and of the body, none longer than ``width`` characters if that can be done.
 
-    With ``width`` None every row is one line, as long as it needs to be. Records have no header.
+    With ``width`` None every row is one line, as long as it needs to be. Records have no header; where there are none, it is the names.
     """
     widths = _widths(grid, width)
+    if widths is None and not grid.rows:
+        return textwrap.wrap(_GAP.join(grid.names), width or 0, break_on_hyphens=False), iter(())
     if widths is None:
         return [], _records(grid, width or 0)
     names = [_break_name(name, n) for name, n in zip(grid.names, widths, strict=True)]

@@ -10,7 +10,14 @@ import typer
 
 from vison_etl.cli.console import progress, say
 from vison_etl.cli.errors import UsageError
-from vison_etl.cli.options import JobsOption, LakeOption, SchedulerOption, lake_anywhere, lake_to_change
+from vison_etl.cli.options import (
+    JobsOption,
+    LakeOption,
+    SchedulerOption,
+    lake_anywhere,
+    lake_to_change,
+    scheduler_address,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -39,8 +46,9 @@ def ingest(
     from vison_etl.pipeline.ingest import ingest as run_ingest
 
     place = lake_anywhere(lake) if dry_run else lake_to_change(lake, is_new=True)
+    address = scheduler_address(scheduler)
     _keep_apart(place.root, dayfolder)
-    with progress("files") as bar, make_runner(jobs, scheduler) as run:
+    with progress("files") as bar, make_runner(jobs, address) as run:
         result = run_ingest(place, dayfolder, block=block, chamber=chamber, run=run, dry_run=dry_run, progress=bar)
     for line in result.lines():
         say(line)

@@ -53,10 +53,11 @@ def forget(
 ) -> None:
     """Remove what was ingested from one day of a block; raw data, runs and decisions stay."""
     from vison_etl.lake.manage import forget as remove
+    from vison_etl.lake.paths import safe_value
     from vison_etl.pipeline.acquisitions import refresh_acquisitions
 
     place = lake_to_change(lake)
-    name = block.upper()
+    name = safe_value("--block", block.upper())
     removed = remove(place, name, day)
     refresh_acquisitions(place, [name])
     bring_up_to_date(place, db)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "parquet", "xlsx")
 _BINARY = ("parquet", "xlsx")
 _LAST_OBSID = 2**31 - 1
+_SCHEDULER = re.compile(r"inproc://\S+|((tcp|tls|ucx|ws|wss)://)?[^\s/]+:\d{1,5}")
 
 LakeOption = Annotated[
     Path | None, typer.Option("--lake", metavar="DIR", help="Lake folder [default: $VISON_ETL_LAKE, else ./lake].")
@@ -118,6 +120,19 @@ def obsid_range(text: str) -> tuple[int, int]:
     return span
 
 
+def scheduler_address(address: str | None) -> str | None:
+    """Return the address of a Dask scheduler as it was given.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be one, before anything is looked for there.
+    """
+    if address is not None and not _SCHEDULER.fullmatch(address):
+        raise UsageError(f"--scheduler {address}: write HOST:PORT or PROTOCOL://HOST:PORT, e.g. tcp://host:8786")
+    return address
+
+
 def answer_format(form: str | None, out: Path | None) -> str:
     """Return the form of an answer: as asked for, else by the ending of the file, else ``table``.
 
@@ -129,6 +144,7 @@ def answer_format(form: str | None, out: Path | None) -> str:
     if form is None:
         ending = out.suffix.removeprefix(".").lower() if out else ""
         form = ending if ending in FORMATS else "table"
+    form = form.lower()
     if form not in FORMATS:
         raise one_of("--format", form, FORMATS)
     if out is None and form in _BINARY:
@@ -144,10 +160,14 @@ def check_out_file(out: Path) -> None:
         raise UsageError(f"--out {out} is a folder; name a file")
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: no folder {out.parent}; make it first")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise UsageError(f"--out {out}: no permission to write it; name another file")
 
 
-def check_out_folder(out: Path) -> None:
+def check_out_folder(out: Path, name: str = "--out") -> None:
     """Find out before the work that a folder cannot be made, not after it."""
     taken = next((place for place in (out, *out.parents) if place.exists()), None)
     if taken is not None and not taken.is_dir():
-        raise UsageError(f"--out {out}: {taken} is a file; name a folder")
+        raise UsageError(f"{name} {out}: {taken} is a file; name a folder")
+    if taken is not None and not os.access(taken, os.W_OK | os.X_OK):
+        raise UsageError(f"{name} {out}: no permission to write in {taken}; name another folder")

@@ -272,8 +272,10 @@ def _gain_for(effect: Effect, job: Job, worked: _Worked) -> pl.DataFrame | None:
 def _statistics(lake: Lake, job: Job) -> pl.DataFrame:
     days = job.exposures.get_column("day").unique().to_list()
     rows = read(lake, "quadrant_stats", **partition_filters(block=job.view.block, day=days))
-    mine = rows.join(job.exposures.select("obsid", "ccd"), on=["obsid", "ccd"], how="semi")
-    return exclude_channels(mine, job.view.overrides, job.span).sort("obsid", "ccd", "quadrant", "region")
+    named = job.exposures.select("obsid", "ccd", "test", "acquisition")
+    mine = rows.join(named, on=["obsid", "ccd"], how="inner")
+    left = exclude_channels(mine, job.view.overrides, job.span).drop("test", "acquisition")
+    return left.sort("obsid", "ccd", "quadrant", "region")
 
 
 def _check(lake: Lake, job: Job, worked: _Worked) -> None:
@@ -281,7 +283,9 @@ def _check(lake: Lake, job: Job, worked: _Worked) -> None:
     hk = read(lake, "hk_summary", **partition_filters(block=job.view.block, day=days)).join(
         job.exposures.select("obsid").unique(), on="obsid", how="semi"
     )
-    compliance, flags = check(job.definition, job.exposures, _statistics(lake, job), hk, job.acquisition, worked.tables)
+    extra = job.view.extra_of(str(job.acquisition["acquisition"]))
+    statistics = _statistics(lake, job)
+    compliance, flags = check(job.definition, job.exposures, statistics, hk, job.acquisition, worked.tables, extra)
     worked.tables["compliance"] = compliance
     worked.flags += [Flag(raised.name, raised.n, raised.detail) for raised in flags]
 

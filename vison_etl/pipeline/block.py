@@ -35,15 +35,23 @@ class BlockView:
         if mine.is_empty():
             return left, []
         first, last = mine.select(pl.col("obsid").min(), pl.col("obsid").max().alias("last")).row(0)
+        test = mine.get_column("test")[0]
         touching = self.overrides.filter(
             (pl.col("kind") == "exclude")
-            & (pl.col("block") == self.block)
+            & (pl.col("block").fill_null(self.block) == self.block)
+            & (pl.col("test").fill_null(test) == test)
+            & (pl.col("acquisition").fill_null(acquisition) == acquisition)
             & (pl.col("obsid_first").fill_null(first) <= last)
             & (pl.col("obsid_last").fill_null(last) >= first)
         )
         return left, touching.select(
             "test", "acquisition", "obsid_first", "obsid_last", "ccd", "quadrant"
         ).unique().rows()
+
+    def extra_of(self, acquisition: str) -> pl.DataFrame:
+        """Return the exposures of an acquisition that were not commanded, without excluded ones."""
+        is_extra = (pl.col("acquisition") == acquisition) & pl.col("script_column").is_null()
+        return exclude_exposures(self.exposures.filter(is_extra), self.overrides)
 
 
 def blocks_of(lake: Lake) -> list[str]:

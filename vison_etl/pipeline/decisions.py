@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from vison_etl import tables
+from vison_etl.campaign.definitions import definition
+from vison_etl.campaign.override_rows import read_decisions
 from vison_etl.lake.decisions import append_override
 from vison_etl.lake.parts import partition_filters, read, schema
 from vison_etl.lake.paths import Lake
@@ -83,6 +87,35 @@ def exclude(lake: Lake, block: str, obsids: tuple[int, int], ccd: str | None, qu
     }
     _decide(lake, what, reason)
     return f"{block}: {rows.get_column('obsid').n_unique()} exposures excluded; analyse their tests again"
+
+
+def decide_by_file(lake: Lake, path: Path) -> str:
+    """Take over the decisions of a file, those that the lake does not have yet; return how many there were.
+
+    A decision is known if one with the same content is in the lake, whenever it was made unless the file says when. It may be about
+    exposures that are still to come, but not about a test or an acquisition that does not exist.
+
+    Raises
+    ------
+    OverrideError, UnknownTest, DecisionError
+        For a file that cannot be read or a row that cannot be followed; then nothing is taken over.
+    """
+    decisions = read_decisions(path)
+    for decision in decisions:
+        if decision["test"] is not None:
+            definition(decision["test"])
+        if decision["kind"] == "adopt":
+            decision.update(_acquisition(lake, decision["acquisition"]))
+    stored = read(lake, "overrides").to_dicts()
+    new = [decision for decision in decisions if not any(_is_same(decision, row) for row in stored)]
+    for decision in new:
+        append_override(lake, decision)
+    refresh_acquisitions(lake, sorted({decision["block"] for decision in new}))
+    return f"{path}: {len(new)} of {len(decisions)} decisions are new; analyse the tests they concern again"
+
+
+def _is_same(decision: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return all(row[name] == value for name, value in decision.items())
 
 
 def _decide(lake: Lake, what: dict[str, Any], reason: str) -> None:

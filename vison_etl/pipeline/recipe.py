@@ -6,6 +6,7 @@ Both are plain JSON objects kept in ``run.json`` so that a later run can say *wh
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,12 +80,18 @@ def _known_parameters(effects: Sequence[Effect]) -> dict[tuple[str, str], float 
 
 
 def _like(default: Value, text: str, key: str) -> Value:
+    if isinstance(default, bool):
+        known = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in known:
+            raise UnknownParameterError(f"--set {key}={text}: wanted true or false")
+        return known[text.lower()]
     try:
-        if isinstance(default, bool):
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        return type(default)(text)
-    except (KeyError, ValueError):
-        raise UnknownParameterError(f"--set {key}={text}: wanted a {type(default).__name__}") from None
+        value = type(default)(text)
+    except ValueError:
+        value = math.nan
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UnknownParameterError(f"--set {key}={text}: wanted a {type(default).__name__}")
+    return value
 
 
 def effect_parameters(effect: Effect, definition: TestDefinition, settings: Settings) -> Parameters:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from vison_etl.campaign.definitions import test_names
+from vison_etl.campaign.definitions import definition, test_names
 from vison_etl.lake.paths import Lake, LakeError
 from vison_etl.lake.runs import read_run_table
 from vison_etl.pipeline.analyse import Job, Options, latest_run, prepare, stale_reasons
@@ -20,13 +20,16 @@ _COLUMNS: dict[str, type[pl.DataType]] = {
     "outside": pl.Int64, "flags": pl.String, "why": pl.String,
 }  # fmt: skip
 
+_ACQUIRED = ("expected", "aborted", "partial", "complete")
+
 
 def status_table(lake: Lake, blocks: Sequence[str], campaign: str | None = None) -> pl.DataFrame:
     """Return one row per block and test: its state in the campaign, and why it is stale.
 
-    Columns: block, test, state (``expected``, ``partial``, ``aborted``, ``complete``, ``stale``, ``analysed``, ``failed``; ``unmatched``
-    for exposures of no known test, ``unreadable`` for what is damaged in the lake), acquisition, found, expected, repeats, run_id,
-    run_status, checked and outside (values compared with limits by the last run, and those outside), flags, why. Tests of other
+    Columns: block, test, state (``expected``, ``partial``, ``aborted``, ``complete``, ``stale``, ``checked`` for a test that feeds no
+    effect and has been checked, ``analysed``, ``failed``; ``unmatched`` for exposures of no known test, ``unreadable`` for what is
+    damaged in the lake), acquisition, found, expected, repeats, run_id, run_status, checked and outside (values compared with limits by
+    the last run, and those outside), flags, why. A test with the frames of others has the least of their states. Tests of other
     campaigns than ``campaign`` are in it where they have been acquired.
 
     Raises
@@ -54,6 +57,8 @@ def _block_rows(lake: Lake, block: str, expected: frozenset[str]) -> Iterator[di
 
 def _row(lake: Lake, view: BlockView, test: str) -> dict[str, Any]:
     row: dict[str, Any] = {"block": view.block, "test": test, "state": "expected", "found": 0, "repeats": 0}
+    if not definition(test).has_frames:
+        return row | _of_sources(view, test)
     acquisition = view.adopted(test)
     if acquisition is None:
         return row
@@ -71,6 +76,19 @@ def _row(lake: Lake, view: BlockView, test: str) -> dict[str, Any]:
         return row | {"state": "unreadable", "why": str(error)}
 
 
+def _of_sources(view: BlockView, test: str) -> dict[str, Any]:
+    """Return what there is of a test that uses the frames of others."""
+    sources = definition(test).frames_of
+    found = [acquisition for source in sources if (acquisition := view.adopted(source)) is not None]
+    states = ["expected"] * (len(found) < len(sources)) + [acquisition["status"] for acquisition in found]
+    return {
+        "state": min(states, key=_ACQUIRED.index),
+        "found": sum(acquisition["n_found"] for acquisition in found),
+        "expected": sum(acquisition["n_expected"] or 0 for acquisition in found) or None,
+        "why": f"uses the frames of {', '.join(sources)}",
+    }
+
+
 def _of_last_run(lake: Lake, view: BlockView, test: str, why: str | None) -> dict[str, Any]:
     job = prepare(lake, view, test, Options(partial=True))
     last = latest_run(lake, job) if isinstance(job, Job) else None
@@ -78,8 +96,9 @@ def _of_last_run(lake: Lake, view: BlockView, test: str, why: str | None) -> dic
         return {}
     reasons = stale_reasons(job, last)
     passed = read_run_table(lake, str(last["run_id"]), "compliance").get_column("pass")
+    done = "analysed" if job.effects else "checked"
     return {
-        "state": "failed" if last["status"] == "failed" else "stale" if reasons else "analysed",
+        "state": "failed" if last["status"] == "failed" else "stale" if reasons else done,
         "run_id": last["run_id"],
         "run_status": last["status"],
         "checked": passed.len(),

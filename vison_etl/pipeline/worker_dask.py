@@ -23,7 +23,8 @@ _INSTALL = "pip install 'vison-etl[dask]'"
 class DaskPool:
     """A connection to a scheduler; made, and its workers checked, when the first item comes.
 
-    Dask gives the items of a dead worker to others by itself; one that kills several of them comes back as ``KilledWorker``.
+    Dask gives the items of a dead worker to others by itself; one that was with several of them when they died comes back as
+    ``KilledWorker``, whether it was at fault or only waiting there. So such items get one more try, each alone.
     """
 
     address: str
@@ -40,12 +41,23 @@ class DaskPool:
             return
         self._connect()
         _check_files(self.client, getattr(first, "paths", ()))
+        suspects: list[Item] = []
+        for item, result, error in self._submit(function, chain([first], source), depth * self.n_workers):
+            if isinstance(error, WorkerDiedError):
+                suspects.append(item)
+            else:
+                yield item, result, error
+        yield from self._submit(function, iter(suspects), 1)
+
+    def _submit(
+        self, function: Callable[[Item], Result], todo: Iterator[Item], at_once: int
+    ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
+        """Keep ``at_once`` items with the workers until all are done."""
         executor = self.client.get_executor(pure=False)
         live: dict[Future[Result], Item] = {}
-        todo = chain([first], source)
         try:
             while True:
-                for item in islice(todo, depth * self.n_workers - len(live)):
+                for item in islice(todo, at_once - len(live)):
                     live[executor.submit(function, item)] = item
                 if not live:
                     return

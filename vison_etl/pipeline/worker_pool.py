@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
+from vison_etl.one_thread import one_thread_environment
 from vison_etl.pipeline.fan_out import DEPTH, RETRIES, WorkerDiedError, WorkersError
-from vison_etl.pipeline.worker_start import one_thread_environment, serve
+from vison_etl.pipeline.worker_start import serve
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

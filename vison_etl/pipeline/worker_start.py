@@ -6,8 +6,7 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,11 +18,6 @@ from typing import Any
 
 import xxhash
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
-)
-"""One thread per worker, the same everywhere: results are equal to the bit and N workers use N cores."""
-
 _CODE = (".py", ".toml", ".csv")
 
 
@@ -34,21 +28,6 @@ class Software:
     version: str
     code: str
     python: str
-
-
-@contextmanager
-def one_thread_environment() -> Iterator[None]:
-    """Set the variables that processes started in this block inherit, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def serve(pipe: Connection) -> None:

@@ -17,7 +17,6 @@ from vison_etl.pixels.pair_plane import (
     count_inside,
     grow_clipped,
     remove_plane,
-    vectorised,
 )
 from vison_etl.pixels.pair_sampling import (
     Boxes,
@@ -35,7 +34,7 @@ CORR_Y, CORR_Y_ERR, CORR_X, CORR_X_ERR, N_CLIPPED, N_SATURATED, N_QUANTITIES = r
 """Columns of the result of ``measure_boxes``, and their number."""
 
 
-@vectorised
+@compiled
 def _load(
     first: Frame,
     second: Frame,

@@ -1,12 +1,14 @@
-"""Compiled loops over the difference image of one tile: plane, clip, moments. Pixels not to be used hold infinity."""
+"""Compiled loops over the difference image of one tile: plane, clip, moments. Pixels not to be used hold infinity.
+
+Sums of floats run down the columns first and then along them, in an order that the source says. So each row is added to its
+columns by vectors of numbers, and no compiler needs the freedom to reorder sums: where it has that, the same code compiled at
+another time or linked to other code gives other last bits.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,19 +17,10 @@ from vison_etl.pixels.compiled import compiled
 Difference = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-_Kernel = TypeVar("_Kernel", bound=Callable[..., object])
 _MAX_PASSES = 12
 
 
-def vectorised(function: _Kernel) -> _Kernel:
-    """Compile as ``compiled`` does, and let sums change their order, so that they run on vectors of numbers.
-
-    Infinities and NaN keep their meaning. The order is the same for every call on one machine.
-    """
-    return cast("_Kernel", numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})(function))
-
-
-@vectorised
+@compiled
 def count_inside(line: Difference, limit: float) -> int:
     """Return the number of pixels of a row within +-``limit``."""
     n, bound = np.int32(0), np.float32(limit)
@@ -36,29 +29,40 @@ def count_inside(line: Difference, limit: float) -> int:
     return int(n)
 
 
-@vectorised
-def _add_row(line: Difference, limit: float, sums: Floats, y: float) -> None:
-    """Add one row to the normal equations of a plane: [n, x, y, xx, xy, yy, d, xd, yd, dd], x about the middle."""
-    width = line.size
-    middle, bound = 0.5 * (width - 1), np.float32(limit)
-    n, d, xd, dd = np.int32(0), 0.0, 0.0, 0.0
-    for i in range(width):
+@compiled
+def _add_row(line: Difference, bound: np.float32, columns: Floats, y: float) -> int:
+    """Add one row to sums by column [n, n y, d, d y, dd]; return the number of pixels within +-``bound``."""
+    n, ny, d, dy, dd = columns[0], columns[1], columns[2], columns[3], columns[4]
+    kept = np.int32(0)
+    for i in range(line.size):
         inside = abs(line[i]) <= bound
-        value = np.float64(line[i]) if inside else 0.0
-        n += np.int32(inside)
-        d += value
-        xd += (i - middle) * value
-        dd += value * value
-    sum_x, sum_xx = 0.0, width * (width * width - 1) / 12.0
-    if n < width:
-        for i in range(width):
-            if not abs(line[i]) <= bound:
-                sum_x -= i - middle
-                sum_xx -= (i - middle) ** 2
-    count = float(n)
-    terms = (count, sum_x, count * y, sum_xx, sum_x * y, count * y * y, d, xd, d * y, dd)
-    for k in range(len(terms)):
-        sums[k] += terms[k]
+        kept += np.int32(inside)
+        n[i] += 1.0 if inside else 0.0
+        ny[i] += y if inside else 0.0
+    for i in range(line.size):
+        value = np.float64(line[i]) if abs(line[i]) <= bound else 0.0
+        d[i] += value
+        dy[i] += value * y
+        dd[i] += value * value
+    return int(kept)
+
+
+@compiled
+def _normal_equations(difference: Difference, limit: float, columns: Floats) -> Floats:
+    """Return the sums for a plane, x and y about the middle: [n, x, y, xx, xy, yy, d, xd, yd, dd]; ``columns`` is scratch."""
+    height, width = difference.shape
+    middle_x, middle_y, bound = 0.5 * (width - 1), 0.5 * (height - 1), np.float32(limit)
+    columns[:] = 0.0
+    sums = np.zeros(10)
+    for j in range(height):
+        y = j - middle_y
+        sums[5] += _add_row(difference[j], bound, columns, y) * y * y
+    for i in range(width):
+        x, (n, ny, d, dy, dd) = i - middle_x, columns[:, i]
+        terms = (n, n * x, ny, n * x * x, ny * x, 0.0, d, d * x, dy, dd)
+        for k in range(len(terms)):
+            sums[k] += terms[k]
+    return sums
 
 
 @compiled
@@ -75,7 +79,7 @@ def _solve_plane(sums: Floats) -> tuple[float, float, float, float]:
     return d / n - slope_x * x / n - slope_y * y / n, slope_x, slope_y, cdd - slope_x * cxd - slope_y * cyd
 
 
-@vectorised
+@compiled
 def _subtract(line: Difference, constant: float, slope_x: float) -> None:
     middle = 0.5 * (line.size - 1)
     for i in range(line.size):
@@ -104,21 +108,18 @@ def remove_plane(difference: Difference, sigma: float, clip: float, truncation: 
     """
     height = difference.shape[0]
     middle = 0.5 * (height - 1)
-    limit = clip * sigma
-    kept, constant, slope_x, slope_y = -1, 0.0, 0.0, 0.0
-    sums = np.empty(10)
+    limit, kept = clip * sigma, -1
+    columns = np.empty((5, difference.shape[1]))
     for _ in range(_MAX_PASSES):
-        sums[:] = 0.0
-        for j in range(height):
-            if kept >= 0:
-                _subtract(difference[j], constant + slope_y * (j - middle), slope_x)
-            _add_row(difference[j], limit, sums, j - middle)
+        sums = _normal_equations(difference, limit, columns)
         n = int(sums[0])
         if n == kept or n < 4:
             return limit, n
         kept = n
         constant, slope_x, slope_y, squares = _solve_plane(sums)
         limit = clip * math.sqrt(max(squares, 0.0) / (n - 3) / truncation)
+        for j in range(height):
+            _subtract(difference[j], constant + slope_y * (j - middle), slope_x)
     return limit, kept
 
 
@@ -139,32 +140,44 @@ def grow_clipped(difference: Difference, limit: float) -> None:
         difference[max(j - 1, 0) : j + 2, max(i - 1, 0) : i + 2] = np.float32(np.inf)
 
 
-@vectorised
+@compiled
+def _add_products(line: Difference, other: Difference, bound: np.float32, products: Floats) -> int:
+    """Add the products of the pixels of two rows, both within +-``bound``, by column; return their number."""
+    n = np.int32(0)
+    for i in range(other.size):
+        both = (abs(line[i]) <= bound) & (abs(other[i]) <= bound)
+        n += np.int32(both)
+        products[i] += np.float64(line[i]) * np.float64(other[i]) if both else 0.0
+    return int(n)
+
+
+@compiled
+def _add_powers(line: Difference, bound: np.float32, total: Floats, squares: Floats, fourths: Floats) -> int:
+    """Add values, squares and fourth powers of the pixels of a row within +-``bound``, by column; return their number."""
+    n = np.int32(0)
+    for i in range(line.size):
+        inside = abs(line[i]) <= bound
+        value = np.float64(line[i]) if inside else 0.0
+        square = value * value
+        n += np.int32(inside)
+        total[i] += value
+        squares[i] += square
+        fourths[i] += square * square
+    return int(n)
+
+
+@compiled
 def add_moments(difference: Difference, limit: float, moments: Floats) -> None:
     """Add, of the pixels kept: [n, sum, squares, fourth powers, y products, their number, x products, their number]."""
     height, width = difference.shape
     bound = np.float32(limit)
+    columns = np.zeros((5, width))
     for j in range(height):
-        last = j + 1 == height
-        line, above = difference[j], difference[j if last else j + 1]
-        n, n_y, total, squares, fourths, along_y = np.int32(0), np.int32(0), 0.0, 0.0, 0.0, 0.0
-        for i in range(width):
-            inside, inside_above = abs(line[i]) <= bound, abs(above[i]) <= bound
-            value = np.float64(line[i]) if inside else 0.0
-            square = value * value
-            n += np.int32(inside)
-            total += value
-            squares += square
-            fourths += square * square
-            n_y += np.int32(inside & inside_above)
-            along_y += value * (np.float64(above[i]) if inside_above else 0.0)
-        n_x, along_x = np.int32(0), 0.0
-        for i in range(width - 1):
-            both = (abs(line[i]) <= bound) & (abs(line[i + 1]) <= bound)
-            n_x += np.int32(both)
-            along_x += np.float64(line[i]) * line[i + 1] if both else 0.0
-        if last:
-            n_y, along_y = np.int32(0), 0.0
-        terms = (float(n), total, squares, fourths, along_y, float(n_y), along_x, float(n_x))
-        for k in range(len(terms)):
-            moments[k] += terms[k]
+        line = difference[j]
+        moments[0] += _add_powers(line, bound, columns[0], columns[1], columns[2])
+        if j + 1 < height:
+            moments[5] += _add_products(line, difference[j + 1], bound, columns[3])
+        moments[7] += _add_products(line, line[1:], bound, columns[4])
+    for i in range(width):
+        for k, place in enumerate((1, 2, 3, 4, 6)):
+            moments[place] += columns[k, i]

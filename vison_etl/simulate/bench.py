@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from vison_etl.elvis.frames import cards_of, write_frame
 from vison_etl.elvis.housekeeping import write_hk
 from vison_etl.instrument.geometry import Geometry, place_quadrant
+from vison_etl.simulate.broken import broken_shot, damage_image
 from vison_etl.simulate.detector import Channel, channel, with_a00
 from vison_etl.simulate.electronics import frame_offset_adu
 from vison_etl.simulate.exposure import CCDS, QUADRANTS, Exposure
-from vison_etl.simulate.faults import HOT_DEGC, HOT_KEY, Fault, damage_exposure_files, damage_image
+from vison_etl.simulate.faults import HOT_DEGC, HOT_KEY, OFF_KEY, OFF_V, Fault, damage_exposure_files
 from vison_etl.simulate.housekeeping import readings, version, written_keys
 from vison_etl.simulate.quadrant import Options, expose
 from vison_etl.simulate.settings import settings
@@ -42,22 +43,25 @@ def bench_channel(bench: Bench, ccd: str, quadrant: str) -> Channel:
 
 def ccd_image(bench: Bench, exposure: Exposure, ccd: str) -> NDArray[np.uint16]:
     """Return the frame of one CCD as stored, uint16, shape (NAXIS2, NAXIS1)."""
-    geometry, shot = bench.geometry, exposure.shot
+    geometry, faults = bench.geometry, [fault for fault in bench.faults if fault.hits(exposure.obsid, ccd)]
+    shot = broken_shot(exposure.shot, faults)
     image = np.zeros((geometry.naxis2, geometry.naxis1), np.uint16)
     offsets = {}
     for quadrant in QUADRANTS:
         truth = bench_channel(bench, ccd, quadrant)
         place_quadrant(image, geometry, quadrant, expose(truth, geometry, shot, bench.options))
         offsets[quadrant] = frame_offset_adu(truth, shot.obsid, shot.time_h)
-    damage_image(image, geometry, [f for f in bench.faults if f.hits(exposure.obsid, ccd)], offsets)
+    damage_image(image, geometry, faults, offsets)
     return image
 
 
 def write_housekeeping(bench: Bench, exposure: Exposure) -> None:
     """Write the housekeeping of one exposure: readings spread evenly over exposure and read-out."""
     values = readings(bench.seed, bench.block, exposure.obsid, exposure.logged)
-    if any(fault.kind == "hot_hk" and fault.obsid == exposure.obsid for fault in bench.faults):
-        values[:, written_keys().index(HOT_KEY)] += HOT_DEGC
+    kinds = {fault.kind for fault in bench.faults if fault.obsid == exposure.obsid}
+    for kind, key, change in (("hot_hk", HOT_KEY, HOT_DEGC), ("wrong_voltage", OFF_KEY, OFF_V)):
+        if kind in kinds:
+            values[:, written_keys().index(key)] += change
     span_s = exposure.shot.exptime_s + settings()["time"]["readout_s"]
     times = [exposure.started_at + timedelta(seconds=int(i * span_s / len(values))) for i in range(len(values))]
     columns = {key: values[:, index].tolist() for index, key in enumerate(written_keys())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from vison_etl.instrument.geometry import Geometry
 from vison_etl.simulate.settings import settings
 from vison_etl.simulate.streams import Float32
 
@@ -45,6 +46,13 @@ def spill(charge: Float32, full_well_e: float, passes: int = SPILL_PASSES) -> No
     """
     if charge.max() > full_well_e:
         _spill(charge, np.float32(full_well_e), passes)
+
+
+def particles_expected(geometry: Geometry, collected_s: float) -> float:
+    """Return the mean number of particles in the image area of a quadrant, which collects charge for ``collected_s`` on average."""
+    raw = settings()["cosmics"]
+    area_cm2 = geometry.image_columns * geometry.image_rows * (1e-4 * raw["pixel_um"]) ** 2
+    return float(raw["per_cm2_s"] * area_cm2 * collected_s)
 
 
 def add_particles(charge: Float32, mean_number: float, rng: np.random.Generator) -> int:

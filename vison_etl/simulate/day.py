@@ -1,4 +1,4 @@
-"""One simulated day folder: exposure log, housekeeping, frames, and the truth beside it."""
+"""Simulated day folders: exposure log, housekeeping, frames, and the truth beside them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import repeat
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 from vison_etl.campaign.commands import DEFAULT
+from vison_etl.campaign.definitions import definition
+from vison_etl.campaign.handles import in_campaign_order
 from vison_etl.elvis.explog import write_log
 from vison_etl.instrument.geometry import Geometry, geometry_of
+from vison_etl.one_thread import one_thread_environment
 from vison_etl.simulate.bench import Bench, write_exposures
 from vison_etl.simulate.exposure import CCDS, Exposure
 from vison_etl.simulate.faults import Fault, as_faults, damage_log, damage_row
@@ -103,6 +107,8 @@ def _write_all(bench: Bench, exposures: Sequence[Exposure], jobs: int) -> Iterat
         yield from (write_exposures(bench, chunk) for chunk in chunks)
         return
     context = multiprocessing.get_context("forkserver")
+    with one_thread_environment():
+        forkserver.ensure_running()
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         yield from pool.map(write_exposures, repeat(bench), chunks)
 
@@ -120,21 +126,22 @@ def _new_folder(folder: Path) -> Path:
 def _write_day(
     out: Path,
     plan: DayPlan,
+    exposures: Sequence[Exposure],
     geometry: Geometry,
     options: Options,
     faults: Iterable[Fault | Mapping[str, Any]],
     jobs: int,
     progress: Callable[[int], object] | None,
 ) -> SimulatedDay:
-    exposures = planned_exposures(plan)
     broken = as_faults(faults, [exposure.obsid for exposure in exposures])
-    folder = out / day_folder_name(plan.start)
+    start = exposures[0].started_at
+    folder = out / day_folder_name(start)
     partial = _new_folder(folder)
     bench = Bench(partial, plan.block, plan.seed, geometry, options, broken)
     for done in _write_all(bench, exposures, jobs):
         if progress is not None:
             progress(done)
-    _write_day_log(partial, plan.start, exposures, broken)
+    _write_day_log(partial, start, exposures, broken)
     merge_truth(out, truth_tables(bench, exposures))
     partial.rename(folder)
     return SimulatedDay(
@@ -213,4 +220,80 @@ def simulate_day(
         chamber=chamber,
         seed=seed,
     )
-    return _write_day(out, plan, geometry_of_size(size), options or Options(), faults, jobs, progress)
+    exposures = planned_exposures(plan)
+    return _write_day(out, plan, exposures, geometry_of_size(size), options or Options(), faults, jobs, progress)
+
+
+def _by_day(exposures: Sequence[Exposure]) -> list[list[Exposure]]:
+    """Share exposures out over day folders: an acquisition belongs to the day on which it begins."""
+    days: dict[date, list[Exposure]] = {}
+    begun: dict[str, date] = {}
+    for exposure in exposures:
+        day = begun.setdefault(exposure.acquisition, exposure.started_at.date())
+        days.setdefault(day, []).append(exposure)
+    return list(days.values())
+
+
+def commanded_tests(campaign: str) -> tuple[str, ...]:
+    """Return the tests of a campaign that scripts command, in the order in which they are acquired."""
+    return tuple(one.test for one in in_campaign_order(campaign) if definition(one.test).is_commanded)
+
+
+def simulate_campaign(
+    out: str | Path,
+    block: str,
+    *,
+    tests: Sequence[str] | None = None,
+    campaign: str = "Full",
+    variant: str = DEFAULT,
+    chamber: str | None = None,
+    size: str = "small",
+    seed: int = 0,
+    start: datetime | None = None,
+    first_obsid: int | None = None,
+    jobs: int = 1,
+    options: Options | None = None,
+    faults: Iterable[Fault | Mapping[str, Any]] = (),
+    progress: Callable[[int], object] | None = None,
+) -> tuple[SimulatedDay, ...]:
+    """Simulate a block through a campaign: its tests one after the other, day and night, with one numbering of exposures.
+
+    As on the bench there is a folder for every day, with one exposure log; a test that runs over midnight stays in the folder of
+    the day on which it began.
+
+    Parameters
+    ----------
+    tests
+        Names in order; None takes all tests of the campaign that scripts command.
+
+    Other parameters are those of ``simulate_day``. If writing fails, the days already complete stay.
+
+    Raises
+    ------
+    SimulationError
+        As ``simulate_day``, before anything is written.
+    """
+    if jobs < 1:
+        raise SimulationError(f"{jobs} jobs: at least one")
+    out, geometry = Path(out), geometry_of_size(size)
+    known_block(block)
+    plan = plan_day(
+        block,
+        commanded_tests(campaign) if tests is None else tests,
+        _free_start(out) if start is None else start,
+        _next_obsid(out, block) if first_obsid is None else first_obsid,
+        campaign=campaign,
+        variant=variant,
+        chamber=chamber,
+        seed=seed,
+    )
+    days = _by_day(planned_exposures(plan))
+    taken = [folder for folder in (out / day_folder_name(day[0].started_at) for day in days) if folder.exists()]
+    if taken:
+        raise SimulationError(f"{taken[0]} exists: choose another start or another folder")
+    broken = as_faults(faults, [exposure.obsid for day in days for exposure in day])
+    written = []
+    for day in days:
+        of_day = [fault for fault in broken if day[0].obsid <= fault.obsid <= day[-1].obsid]
+        written.append(_write_day(out, plan, day, geometry, options or Options(), of_day, jobs, progress))
+    return tuple(written)

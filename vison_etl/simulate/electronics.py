@@ -1,4 +1,4 @@
-"""Amplifier and ADC: charge of the image pixels in, codes of the whole read-out quadrant out."""
+"""Amplifier and ADC: charge that reaches the node in, codes of the whole read-out quadrant out."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def digitise(
     offset_adu: float,
     window: tuple[int, int],
     state: State,
+    first_column: int | None = None,
 ) -> NDArray[np.uint16]:
     """Read a quadrant out: amplify, add offset and noise, convert.
 
@@ -111,13 +112,15 @@ def digitise(
     Parameters
     ----------
     charge
-        Electrons of the image pixels, canonical, shape (H, W).
+        Electrons of the pixels from ``first_column`` on, canonical; the image pixels, or more.
     offset_adu
         Offset of this frame, ADU, without the fixed structure of the channel.
     window
         (vstart, vend): canonical rows kept, half open, clipped to the frame; other rows hold 0.
     state
         Random state, advanced in place.
+    first_column
+        Column of the first pixel of ``charge``; None for the first image column.
 
     Returns
     -------
@@ -128,7 +131,7 @@ def digitise(
     first, end = max(window[0], 0), min(window[1], geometry.quadrant_rows)
     _digitise(
         charge,
-        geometry.prescan,
+        geometry.prescan if first_column is None else first_column,
         first,
         end,
         np.float32(1.0 / channel.gain_e_per_adu),

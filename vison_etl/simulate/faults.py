@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vison_etl.elvis.logcells import LogValue
-from vison_etl.instrument.geometry import Geometry, quadrant_view
 from vison_etl.simulate.exposure import CCDS, QUADRANTS, Exposure
 from vison_etl.simulate.settings import SimulationError
 
@@ -22,11 +20,28 @@ Kind = Literal[
     "garbage",
     "lost_pixels",
     "dead_quadrant",
+    "dead_ccd",
+    "saturated",
+    "high_background",
+    "offset_jump",
+    "noisy",
+    "gradient",
+    "source_on",
+    "source_off",
+    "wrong_source",
+    "dim_source",
+    "bright_source",
+    "no_injection",
+    "defocused",
+    "spots_moved",
     "hot_hk",
+    "wrong_voltage",
     "missing_hk",
     "cut_hk",
     "wrong_exptime",
     "wrong_test",
+    "wrong_roe",
+    "wrong_serials",
     "missing_row",
     "short_row",
     "binary_row",
@@ -34,16 +49,26 @@ Kind = Literal[
 """What can be broken.
 
 - ``truncate, missing, empty, garbage``: the frame file is cut in half, absent, of no bytes, of random bytes;
-- ``lost_pixels, dead_quadrant``: a 20 x 20 corner of the image area is 0; one quadrant holds its offset only;
-- ``hot_hk, missing_hk, cut_hk``: CCD1 is 8 degC too warm on top; the housekeeping file is absent; cut in half;
-- ``wrong_exptime, wrong_test``: the log says 1.5 times the exposure time (1 s for none), another test;
+- ``lost_pixels, dead_quadrant, dead_ccd``: a 20 x 20 corner of the image area is 0; one quadrant or all hold their offset only;
+- ``saturated``: the first fifth of the image rows of a quadrant is 65535;
+- ``high_background, offset_jump, noisy, gradient``: one quadrant has 300 ADU more in the image area; 100 ADU more everywhere; 4 ADU
+  of noise more; its signal falls and rises by 40 % from side to side;
+- ``source_on, source_off, wrong_source``: the flat source shines into a dark exposure; no light comes; that of the other source;
+- ``dim_source, bright_source``: 0.6 and 1.4 times the light;
+- ``no_injection``: nothing is injected;
+- ``defocused, spots_moved``: the mirror is 2 mm off; the spots are 60 px off along x and y;
+- ``hot_hk, wrong_voltage, missing_hk, cut_hk``: CCD1 is 8 degC too warm on top; its output drain 0.5 V too high; the housekeeping
+  file is absent; cut in half;
+- ``wrong_exptime, wrong_test, wrong_roe, wrong_serials``: the log says 1.5 times the exposure time (1 s for none); another test;
+  another read-out mode; serial numbers of no block;
 - ``missing_row, short_row, binary_row``: a row of the log is absent, ends early, holds control bytes.
 """
 
 HOT_DEGC = 8.0
 HOT_KEY = "CCD1_TEMP_T"
-_LOST_SIDE = 20
-_OF_EXPOSURE = frozenset({"hot_hk", "missing_hk", "cut_hk"})
+OFF_V = 0.5
+OFF_KEY = "CCD1_OD_T"
+_OF_EXPOSURE = frozenset({"hot_hk", "wrong_voltage", "missing_hk", "cut_hk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +109,6 @@ def as_faults(faults: Iterable[Fault | Mapping[str, Any]], obsids: Sequence[int]
     return tuple(checked)
 
 
-def damage_image(
-    image: NDArray[np.uint16], geometry: Geometry, faults: Sequence[Fault], offsets: Mapping[str, float]
-) -> None:
-    """Apply the faults of one frame to its pixels, in place.
-
-    Parameters
-    ----------
-    image
-        CCD frame, shape (NAXIS2, NAXIS1).
-    offsets
-        Offset of each quadrant, ADU: all that is left of a dead one.
-    """
-    for fault in faults:
-        quadrant = quadrant_view(image, geometry, fault.quadrant)
-        if fault.kind == "lost_pixels":
-            quadrant[:_LOST_SIDE, geometry.prescan : geometry.prescan + _LOST_SIDE] = 0
-        elif fault.kind == "dead_quadrant":
-            read = quadrant != 0
-            quadrant[read] = np.uint16(round(offsets[fault.quadrant]))
-
-
 def damage_file(path: Path, kind: Kind) -> None:
     """Apply a fault to a file that has been written."""
     if kind in {"missing", "missing_hk"}:
@@ -137,6 +141,10 @@ def damage_row(row: dict[str, LogValue], faults: Sequence[Fault]) -> dict[str, L
         changed["exptime_s"] = 1.5 * exptime_s if isinstance(exptime_s, int | float) and exptime_s > 0 else 1.0
     if "wrong_test" in kinds:
         changed["test_in_log"] = "NOTATEST"
+    if "wrong_roe" in kinds:
+        changed["rdmode"] = "fwd_e2v" if row["rdmode"] != "fwd_e2v" else "fwd_bas"
+    if "wrong_serials" in kinds:
+        changed |= dict.fromkeys(("sn_ccd1", "sn_ccd2", "sn_ccd3"), "00000-00-00")
     return changed
 
 

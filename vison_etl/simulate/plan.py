@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -21,9 +21,11 @@ from vison_etl.instrument import blocks
 from vison_etl.instrument.chambers import actual_exptime_s, chambers
 from vison_etl.simulate.exposure import CCDS, Exposure
 from vison_etl.simulate.housekeeping import ccd_temperatures
-from vison_etl.simulate.light import source_level
+from vison_etl.simulate.light import saturation_rate_adu_per_s, source_level
 from vison_etl.simulate.quadrant import Shot
 from vison_etl.simulate.settings import SimulationError, settings
+from vison_etl.simulate.setup import Latent, Setup, injection_of, pumping_of, raster_px, row_time_s
+from vison_etl.simulate.spots import spot_rate_adu_per_s
 
 _CLOCK_EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - the bench knows no zone
 _UNUSED_FILTER = ""
@@ -93,25 +95,29 @@ def _columns(plan: DayPlan, test: str) -> tuple[Column, ...]:
         if not definition(test).has_frames:
             sources = ", ".join(definition(test).frames_of)
             raise SimulationError(f"test {test} has no frames of its own: simulate {sources}")
+        if not definition(test).is_commanded:
+            raise SimulationError(f"no script commands test {test}: there is nothing to simulate")
         columns = structure(test, plan.chamber, plan.campaign, plan.variant).columns
     except (UnknownTest, RuleError) as error:
         raise SimulationError(str(error)) from error
     for column in columns:
-        _require_simulable(test, column)
+        _require_light(plan.chamber, test, column)
     return columns
 
 
-def _require_simulable(test: str, column: Column) -> None:
+def _require_light(chamber_name: str, test: str, column: Column) -> None:
+    """Check that the chamber can light what a column wants lit."""
     values = column.values
-    lit = bool(values["shuttr"]) and float(values["exptime"] or 0.0) > 0.0
-    reasons = {
-        "charge injection": bool(values["chinj"]),
-        "trap pumping": bool(values["v_tpump"]) or bool(values["s_tpump"]),
-        "point sources": lit and values["source"] != "flat",
-    }
-    wanted = [name for name, needed in reasons.items() if needed]
-    if wanted:
-        raise SimulationError(f"test {test}, {column.label}: {' and '.join(wanted)} cannot be simulated")
+    if not values["shuttr"] or float(values["exptime"] or 0.0) == 0.0:
+        return
+    label = column.filter_label or ""
+    try:
+        if values["source"] == "point":
+            spot_rate_adu_per_s(chamber_name, label)
+        else:
+            saturation_rate_adu_per_s(chamber_name, label)
+    except SimulationError as error:
+        raise SimulationError(f"test {test}, {column.label}: {error}") from error
 
 
 def _seconds_between_starts(values: dict[str, Any]) -> float:
@@ -121,7 +127,36 @@ def _seconds_between_starts(values: dict[str, Any]) -> float:
     return float(time["overhead_s"] + (time["preparation_s"] if prepared else 0.0) + values["exptime_s"])
 
 
-def _shot(plan: DayPlan, column: Column, obsid: int, started_at: datetime) -> Shot:
+def _latent(shot: Shot, full_well_s: float | None, ended: float) -> Latent | None:
+    """Return what a shot leaves in later ones if it overfills the pixels; ``ended`` in seconds of the same clock as starts."""
+    setup = shot.setup
+    overfill = settings()["persistence"]["overfill"]
+    if setup.source != "point" or full_well_s is None or shot.open_s < overfill * full_well_s:
+        return None
+    mirror_mm = 0.0 if setup.mirror_mm is None else setup.mirror_mm
+    return Latent(shot.obsid, shot.label, shot.open_s, shot.level, mirror_mm, setup.stage_px, ended)
+
+
+def _setup(test: str, column: Column, step: int, latents: Sequence[Latent], now: float) -> Setup:
+    values: dict[str, Any] = dict(column.values)
+    memory_s = settings()["persistence"]["memory_s"]
+    left = tuple(replace(latent, ended_s=now - latent.ended_s) for latent in latents if now - latent.ended_s < memory_s)
+    return Setup(
+        rdmode=str(values["rdmode"]),
+        row_s=row_time_s(values),
+        source=str(values["source"]),
+        mirror_mm=None if values["mirr_pos"] is None else float(values["mirr_pos"]),
+        stage_px=raster_px(values, step, settings()["spot"]["stage_px_per_um"]),
+        degc=definition(test).ccd_temperature_degc,
+        rd_v=(float(values["RD_T"]), float(values["RD_B"])),
+        environment=str(values["comments"] or ""),
+        injection=injection_of(values),
+        pumping=pumping_of(values),
+        latents=left,
+    )
+
+
+def _shot(plan: DayPlan, column: Column, obsid: int, started_at: datetime, setup: Setup) -> Shot:
     values: dict[str, Any] = dict(column.values)
     exptime_s = float(values["exptime"])
     open_s = 0.0
@@ -138,6 +173,7 @@ def _shot(plan: DayPlan, column: Column, obsid: int, started_at: datetime) -> Sh
         time_h=(started_at - _CLOCK_EPOCH).total_seconds() / 3600.0,
         vstart=int(values["vstart"]),
         vend=int(values["vend"]),
+        setup=setup,
     )
 
 
@@ -174,15 +210,20 @@ def exposures(plan: DayPlan) -> tuple[Exposure, ...]:
         For an unknown test, one that the chamber cannot run, or one that needs what is not simulated.
     """
     planned: list[Exposure] = []
+    latents: list[Latent] = []
     started_at, obsid = plan.start.replace(microsecond=0), plan.first_obsid
     for test in plan.tests:
         acquisition = f"{plan.block}/{test}/{obsid}"
         for column in _columns(plan, test):
-            for _ in range(column.frames):
+            for step in range(column.frames):
+                now = (started_at - _CLOCK_EPOCH).total_seconds()
+                setup = _setup(test, column, step, latents, now)
                 logged = _logged(plan, test, column, obsid, started_at)
-                shot = _shot(plan, column, obsid, started_at)
+                shot = _shot(plan, column, obsid, started_at, setup)
                 comments = str(column.values["comments"] or "")
                 planned.append(Exposure(obsid, test, acquisition, column.label, started_at, logged, comments, shot))
+                left = _latent(shot, column.full_well_s, now + shot.exptime_s)
+                latents += [] if left is None else [left]
                 started_at += timedelta(seconds=math.ceil(_seconds_between_starts(logged)))
                 obsid += 1
     return tuple(planned)

@@ -37,6 +37,21 @@ class Purpose(IntEnum):
     AMPLIFIER = 9
     HOUSEKEEPING = 10
     TILES = 11
+    DARK = 12
+    DEFECTS = 13
+    DEFECT_CHARGE = 14
+    SPOTS = 15
+    SPOT_PLACE = 16
+    SPOT_PHOTONS = 17
+    INJECTION = 18
+    INJECTION_NOISE = 19
+    TRAPS = 20
+    PUMPING_NOISE = 21
+    TRANSFER = 22
+    RESPONSE_CURVE = 23
+    PERSISTENCE = 24
+    LATENT_CHARGE = 25
+    STRAY = 26
 
 
 def stream(seed: int, block: str, purpose: Purpose, *keys: int | str) -> np.random.SeedSequence:

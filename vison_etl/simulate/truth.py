@@ -3,67 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from vison_etl.instrument.chambers import actual_exptime_s
 from vison_etl.instrument.geometry import REGIONS, region_window
-from vison_etl.simulate.bench import Bench, bench_channel
+from vison_etl.simulate.bench import Bench
 from vison_etl.simulate.build_up import REACH, kernel
-from vison_etl.simulate.detector import Channel
 from vison_etl.simulate.electronics import frame_offset_adu, region_offset_adu
-from vison_etl.simulate.exposure import CCDS, QUADRANTS, Exposure
+from vison_etl.simulate.exposure import Exposure
 from vison_etl.simulate.light import FULL_SCALE_ADU, quadrant_rate_adu_per_s
+from vison_etl.simulate.response import in_condition
+from vison_etl.simulate.truth_effects import TABLES as EFFECT_TABLES
+from vison_etl.simulate.truth_rows import Acquired, Row, channels, flats, is_lit, keys
+from vison_etl.simulate.truth_spots import TABLES as SPOT_TABLES
+from vison_etl.simulate.truth_sums import TABLES as SUM_TABLES
 
 TRUTH_FOLDER = "truth.parquet"
 EXPOSURES = "source_levels"
-
-Row = dict[str, Any]
-Acquired = Sequence[Exposure]
-"""Exposures of one acquisition."""
-
-
-def _channels(bench: Bench) -> Iterator[Channel]:
-    for ccd, quadrant in product(CCDS, QUADRANTS):
-        yield bench_channel(bench, ccd, quadrant)
-
-
-def _keys(bench: Bench, acquired: Acquired, channel: Channel) -> Row:
-    first = acquired[0]
-    return {
-        "block": bench.block,
-        "test": first.test,
-        "acquisition": first.acquisition,
-        "ccd": channel.ccd,
-        "quadrant": channel.quadrant,
-    }
 
 
 def _wavelength(label: str) -> float | None:
     return float(label) if label else None
 
 
-def _is_lit(exposure: Exposure) -> bool:
-    return exposure.shot.open_s > 0.0
-
-
 def gain_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield one row per channel of an acquisition with pairs of lit frames."""
-    lit = [exposure for exposure in acquired if _is_lit(exposure)]
+    lit = flats(acquired)
     if len({exposure.script_column for exposure in lit}) == len(lit):
         return
-    for channel in _channels(bench):
-        gain = channel.gain_e_per_adu
-        yield _keys(bench, acquired, channel) | {
+    for channel in channels(bench):
+        gain = in_condition(channel, lit[0].shot.setup).gain_e_per_adu
+        yield keys(bench, acquired, channel) | {
             "wavelength_nm": _wavelength(lit[0].shot.label),
             "gain_e_per_adu": gain,
             "a00_per_e": channel.a00_per_e,
-            "noise_e": channel.ron_adu * gain,
+            "noise_e": channel.ron_adu * channel.gain_e_per_adu,
             "turnoff_adu": channel.full_well_e / gain,
             "turnoff_e": channel.full_well_e,
         }
@@ -72,19 +51,20 @@ def gain_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
 def bfe_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the brighter-fatter coefficients of the channels that ``gain_rows`` has, lags 0 to 2 in x and y."""
     wanted = {(row["ccd"], row["quadrant"]) for row in gain_rows(bench, acquired)}
-    for channel in _channels(bench):
+    for channel in channels(bench):
         if (channel.ccd, channel.quadrant) not in wanted:
             continue
         a = kernel(channel.shift)
         for lag_x, lag_y in product(range(REACH + 1), repeat=2):
             value = float(a[lag_y + REACH, lag_x + REACH])
-            yield _keys(bench, acquired, channel) | {"lag_x": lag_x, "lag_y": lag_y, "a_per_e": value}
+            yield keys(bench, acquired, channel) | {"lag_x": lag_x, "lag_y": lag_y, "a_per_e": value}
 
 
 def noise_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the read-out noise of each channel, the same in every region; quantisation not included."""
-    for channel, region in product(_channels(bench), REGIONS):
-        yield _keys(bench, acquired, channel) | {
+    for nominal, region in product(channels(bench), REGIONS):
+        channel = in_condition(nominal, acquired[0].shot.setup)
+        yield keys(bench, acquired, channel) | {
             "region": region,
             "ron_adu": channel.ron_adu,
             "ron_white_adu": channel.ron_white_adu,
@@ -97,13 +77,13 @@ def noise_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
 def offset_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the offset of each region as it was in these frames: mean and standard deviation over them."""
     shot = acquired[0].shot
-    for channel in _channels(bench):
+    for channel in channels(bench):
         per_frame = [frame_offset_adu(channel, e.obsid, e.shot.time_h) for e in acquired]
         scatter = float(np.std(per_frame, ddof=1)) if len(per_frame) > 1 else None
         for region in REGIONS:
             window = region_window(bench.geometry, region, shot.vstart, shot.vend)
             if window is not None:
-                yield _keys(bench, acquired, channel) | {
+                yield keys(bench, acquired, channel) | {
                     "region": region,
                     "offset_adu": float(np.mean(per_frame)) + region_offset_adu(channel, bench.geometry, window),
                     "rms_adu": scatter,
@@ -125,14 +105,14 @@ def _shutter_offset_s(chamber: str, commanded_s: Sequence[float]) -> float | Non
 
 def light_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the brightness of the source per channel and filter, and the shutter's offset over the times used."""
-    lit = [exposure for exposure in acquired if _is_lit(exposure)]
+    lit = flats(acquired)
     for label in sorted({exposure.shot.label for exposure in lit}):
         through = [exposure for exposure in lit if exposure.shot.label == label]
         chamber = through[0].shot.chamber
         offset_s = _shutter_offset_s(chamber, [exposure.shot.exptime_s for exposure in through])
-        for channel in _channels(bench):
+        for channel in channels(bench):
             rate = quadrant_rate_adu_per_s(channel, chamber, label, bench.geometry)
-            yield _keys(bench, acquired, channel) | {
+            yield keys(bench, acquired, channel) | {
                 "wavelength_nm": _wavelength(label),
                 "rate_adu_per_s": rate,
                 "saturation_s": FULL_SCALE_ADU / rate,
@@ -142,13 +122,13 @@ def light_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
 
 def prnu_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the pixel response non-uniformity per channel and script column, with the mean signal that went in."""
-    lit = [exposure for exposure in acquired if _is_lit(exposure)]
+    lit = flats(acquired)
     for column in sorted({exposure.script_column for exposure in lit}):
         shots = [exposure.shot for exposure in lit if exposure.script_column == column]
         open_s = float(np.mean([shot.open_s * shot.level for shot in shots]))
-        for channel in _channels(bench):
+        for channel in channels(bench):
             rate = quadrant_rate_adu_per_s(channel, shots[0].chamber, shots[0].label, bench.geometry)
-            yield _keys(bench, acquired, channel) | {
+            yield keys(bench, acquired, channel) | {
                 "script_column": column,
                 "wavelength_nm": _wavelength(shots[0].label),
                 "fluence_adu": rate * open_s,
@@ -171,17 +151,20 @@ def exposure_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
             "filter": exposure.shot.label or None,
             "exptime_s": exposure.shot.exptime_s,
             "open_s": exposure.shot.open_s,
-            "source_level": exposure.shot.level if _is_lit(exposure) else None,
+            "source_level": exposure.shot.level if is_lit(exposure) else None,
         }
 
 
-_TABLES: dict[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
+_TABLES: Mapping[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
     "gain": gain_rows,
     "bfe_coefficients": bfe_rows,
     "readout_noise": noise_rows,
     "offsets": offset_rows,
     "light_source": light_rows,
     "prnu": prnu_rows,
+    **EFFECT_TABLES,
+    **SPOT_TABLES,
+    **SUM_TABLES,
     EXPOSURES: exposure_rows,
 }
 
@@ -192,7 +175,7 @@ def truth_tables(bench: Bench, exposures: Sequence[Exposure]) -> dict[str, pl.Da
     Parameters
     ----------
     exposures
-        All exposures, of one or several acquisitions.
+        All exposures, of one or several acquisitions. What faults change is not in it.
 
     Returns
     -------

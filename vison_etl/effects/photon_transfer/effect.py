@@ -49,7 +49,7 @@ EFFECT = Effect(
             name="tiles",
             tables=("pair_tiles",),
             unit="pair",
-            version=2,
+            version=3,
             parameters=measure.PARAMETERS,
             function=measure.tiles,
         ),
