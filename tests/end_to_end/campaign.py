@@ -8,10 +8,10 @@ from vison_etl import tables
 from vison_etl.lake.parts import part_files, read_files
 from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import list_runs, read_run_table
-from vison_etl.pipeline.analyse import Options
 from vison_etl.pipeline.drive import choose_blocks, drive
 from vison_etl.pipeline.executors import make_runner
 from vison_etl.pipeline.ingest import ingest
+from vison_etl.pipeline.job import Options
 
 NOT_THE_SAME = {
     "run_id",

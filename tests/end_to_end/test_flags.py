@@ -10,8 +10,8 @@ from vison_etl.simulate.day import simulate_day
 
 FIRST = 17001
 POOR = "POORQUALDATA"
-OF_CONTEXT = {"NO_GAIN"}
-"""Raised wherever the block has no photon transfer."""
+OF_CONTEXT = {"NO_GAIN", "NO_BIAS", "NO_MASK"}
+"""Raised wherever the block has no photon transfer, master bias or mask."""
 
 
 def flags_of(folder, test, faults=(), edit=None):

@@ -10,7 +10,7 @@ from vison_etl.campaign.definitions import definition
 from vison_etl.lake.parts import read
 from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import read_run_table
-from vison_etl.pipeline import analyse
+from vison_etl.pipeline import job
 from vison_etl.pipeline.inputs import InputError
 
 
@@ -22,7 +22,7 @@ def as_darks(monkeypatch):
         known = definition(test)
         return replace(known, effects=(("dark", {}), ("defects", {}))) if test == "PTC02_730" else known
 
-    monkeypatch.setattr(analyse, "definition", changed)
+    monkeypatch.setattr(job, "definition", changed)
 
 
 def used(lake, run_id):

@@ -1,6 +1,6 @@
 """Write the sample of a released schema version: ``python -m tests.lake.write_released``, once, with the code that is released.
 
-``tests/data/released/<version>/`` is a small lake: a simulated bias and photon-transfer test, cut down to a few rows of every table,
+``tests/data/released/<version>/`` is a small lake: simulated tests of every kind, cut down to a few rows of every table,
 with the folders of two runs. It is read by ``test_released.py`` for ever and never written again once its version is out.
 """
 
@@ -30,7 +30,7 @@ from vison_etl.results.publish import publish
 from vison_etl.simulate.day import simulate_day
 
 RELEASED = Path(__file__).parents[1] / "data" / "released"
-TESTS = ("BIAS01", "PTC02_730")
+TESTS = ("COSMETICS00", "BIAS01", "DARK01", "PTC02_730", "FLAT_STB")
 RAW = "/data/raw"
 
 first_frames = pl.col("obsid") < 17003
@@ -47,6 +47,10 @@ CUTS: Mapping[str, pl.Expr] = {
     "previews": pl.col("ccd") == "CCD1",
     "compliance": pl.col("check_id") % 120 == 0,
     "ptc_points": one_channel,
+    "dark_cells": one_channel,
+    "dark_histogram": one_channel,
+    "measured_defects": one_channel,
+    "defects": one_channel,
 }
 """Rows kept; of other tables all."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from vison_etl.lake.paths import Lake
-    from vison_etl.pipeline.analyse import Outcome
+    from vison_etl.pipeline.job import Outcome
 
 _STATUS_SHOWN = ("block", "test", "state", "frames", "outside", "flags", "why")
 _CHECK_SHOWN = ("block", "test", "rule", "obsid", "ccd", "quadrant", "value", "limits", "excess")
@@ -75,9 +75,9 @@ def analyse(
 
     Exit codes: 0 all stored or up to date; 1 some failed, partial or skipped.
     """
-    from vison_etl.pipeline.analyse import Options
     from vison_etl.pipeline.drive import choose_blocks, choose_tests, drive, exit_code
     from vison_etl.pipeline.executors import make_runner
+    from vison_etl.pipeline.job import Options
 
     place = lake_to_read(lake) if dry_run else lake_to_change(lake)
     tests = choose_tests(test)

@@ -61,10 +61,10 @@ def _simulate(out: Path, block: str, tests: list[str], jobs: int, number: int) -
 
 
 def _process(place: Lake, folders: list[Path], jobs: int) -> None:
-    from vison_etl.pipeline.analyse import Options
     from vison_etl.pipeline.drive import choose_blocks, drive
     from vison_etl.pipeline.executors import make_runner
     from vison_etl.pipeline.ingest import ingest
+    from vison_etl.pipeline.job import Options
 
     with make_runner(jobs, None) as run:
         with progress("ingest") as bar:

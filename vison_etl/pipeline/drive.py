@@ -9,9 +9,10 @@ from vison_etl.campaign.definitions import test_names
 from vison_etl.lake.manage import clean
 from vison_etl.lake.paths import Lake, LakeError
 from vison_etl.lake.runs import clean_runs
-from vison_etl.pipeline.analyse import Options, Outcome, analyse
+from vison_etl.pipeline.analyse import analyse
 from vison_etl.pipeline.block import BlockView, blocks_of, load_block
 from vison_etl.pipeline.executors import Runner
+from vison_etl.pipeline.job import Options, Outcome
 from vison_etl.pipeline.measure import Progress
 from vison_etl.pipeline.selection import in_order
 

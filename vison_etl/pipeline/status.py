@@ -10,8 +10,8 @@ import polars as pl
 from vison_etl.campaign.definitions import definition, test_names
 from vison_etl.lake.paths import Lake, LakeError
 from vison_etl.lake.runs import read_run_table
-from vison_etl.pipeline.analyse import Job, Options, latest_run, prepare, stale_reasons
 from vison_etl.pipeline.block import BlockView, load_block
+from vison_etl.pipeline.job import Job, Options, latest_run, prepare, stale_reasons
 from vison_etl.pipeline.selection import in_order
 
 _COLUMNS: dict[str, type[pl.DataType]] = {

@@ -87,6 +87,10 @@ def _given(task: UnitTask) -> Given:
     return {kind: _read_product(kind, task.ccd, paths) for kind, paths in found.items()}
 
 
+_IMAGE_OF = {"master_bias": ("STACK",)}
+"""Extensions that measurements use of a kind with many: the memory of a worker is bounded."""
+
+
 def _read_product(kind: str, ccd: str, paths: Sequence[Path]) -> Product:
     from vison_etl.products.fits import read  # noqa: PLC0415 - astropy is slow to import and seldom needed
     from vison_etl.products.masks import read_masks  # noqa: PLC0415
@@ -95,7 +99,7 @@ def _read_product(kind: str, ccd: str, paths: Sequence[Path]) -> Product:
         file = read_masks(paths)
     else:
         best = max(paths, key=lambda path: read(path, ()).cards.get("NCOMB") or 0)
-        file = read(best)
+        file = read(best, _IMAGE_OF.get(kind))
     return Product(kind, ccd, file.extensions, file.cards)
 
 

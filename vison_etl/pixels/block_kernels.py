@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.pixels.compiled import compiled
-from vison_etl.pixels.pair_plane import vectorised
 from vison_etl.pixels.surface_kernels import (
     N_TERMS,
     Floats,
@@ -69,7 +68,7 @@ def _along_row(c: Floats, y: float) -> tuple[float, float, float, float]:
     return c[0] + y * (c[2] + y * (c[5] + y * c[9])), c[1] + y * (c[4] + y * c[8]), c[3] + y * c[7], c[6]
 
 
-@vectorised
+@compiled
 def _deviations(
     a: Floats32,
     b: Floats32,

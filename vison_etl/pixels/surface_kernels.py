@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.pixels.compiled import compiled
-from vison_etl.pixels.pair_plane import vectorised
 
 ORDER = 3
 TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3))
@@ -28,7 +27,7 @@ Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 
-@vectorised
+@compiled
 def _row_moments(a: Floats32, b: Floats32, used: Floats32, x: Floats32, out: Floats) -> None:
     """Fill the sums over one row of u x^0 ... u x^6, a x^0 ... a x^3, b x^0 ... b x^3, aa, ab, bb; a, b are 0 where u is."""
     s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)

@@ -85,3 +85,9 @@ def test_upper_limit_and_current():
     value, error = per_hour((0.5, 0.01), 600.0, (3.0, 0.03))
     assert value == pytest.approx(0.5 * 3.0 * 6.0)
     assert error == pytest.approx(np.hypot(0.01 * 18.0, 0.5 * 6.0 * 0.03))
+
+
+def test_a_quadrant_without_noise_is_not_fitted():
+    where = cells()
+    silent = replace(where, error=np.zeros(where.signal.size), base_error=np.zeros(where.signal.size))
+    assert fit_dark(silent, ASPECT, 0.1, has_bias=False) is None

@@ -123,11 +123,13 @@ def fit_dark(cells: Cells, aspect: float, glow_length: float, *, has_bias: bool)
     Returns
     -------
     DarkFit or None
-        None where the cells do not determine the model. Errors are scaled by sqrt(chi2/dof) only where the cells disagree with the model
+        None where the cells do not determine the model, or have no noise: such a quadrant is not alive. Errors are scaled by sqrt(chi2/dof) only where the cells disagree with the model
         beyond chance (probability below 0.001).
     """
     n_free = 4 + (0 if has_bias else np.unique(cells.strip).size)
     if cells.signal.size <= n_free or (not has_bias and cells.is_image.all()) or not cells.is_image.any():
+        return None
+    if not (cells.error > 0).all():
         return None
     covariance = _covariance(cells)
     length = glow_length

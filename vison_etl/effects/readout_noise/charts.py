@@ -213,7 +213,7 @@ def _offset_gradient(tables: Tables) -> Figure | None:
 
 
 def _pictures(tables: Tables) -> Iterator[Figure]:
-    frame = common.given(tables, "previews").drop_nulls("png_base64")
+    frame = common.given(tables, "previews").drop_nulls("png_base64").filter(kind="master_bias")
     for (kind,), rows in frame.sort("kind", "ccd").group_by("kind", maintain_order=True):
         pictures = [common.picture(row, side=245) for row in rows.iter_rows(named=True)]
         shown = rows["obsid"].drop_nulls().unique().sort().to_list()
