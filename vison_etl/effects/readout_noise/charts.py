@@ -212,10 +212,14 @@ def _offset_gradient(tables: Tables) -> Figure | None:
     )
 
 
+_DRAWN_ELSEWHERE = ("master_flat", "flat_residual")
+"""Kinds of pictures that have one for each script column, which their own effect shows."""
+
+
 def _pictures(tables: Tables) -> Iterator[Figure]:
-    frame = common.given(tables, "previews").drop_nulls("png_base64").filter(kind="master_bias")
+    frame = common.given(tables, "previews").drop_nulls("png_base64").filter(~pl.col("kind").is_in(_DRAWN_ELSEWHERE))
     for (kind,), rows in frame.sort("kind", "ccd").group_by("kind", maintain_order=True):
-        pictures = [common.picture(row, side=245) for row in rows.iter_rows(named=True)]
+        pictures = [common.picture(row, side=225) for row in rows.iter_rows(named=True)]
         shown = rows["obsid"].drop_nulls().unique().sort().to_list()
         which = f"Exposure {', '.join(map(str, shown))}, binned." if shown else "Binned."
         chart = alt.hconcat(*pictures).resolve_scale(color="independent")
