@@ -279,13 +279,26 @@ def test_what_cannot_be_used_is_said_before_anything_is_done(lake: Lake, tmp_pat
     (tmp_path / "empty").mkdir()
     for folders, options, words in (
         ([tmp_path / "nowhere"], {}, "no such folder"),
-        ([day, tmp_path / "empty"], {}, "no exposure log"),
+        ([tmp_path / "empty"], {}, "no exposure log"),
         ([day], {"block": "a/b"}, "--block a/b"),
         ([day], {"chamber": "B_NOSTROM"}, "B_NOSTROMO"),
     ):
         with pytest.raises(IngestError, match=words):
             run_ingest(lake, *folders, **options)
     assert not lake.root.exists()
+
+
+def test_a_folder_that_is_no_day_does_not_stop_the_others(lake: Lake, tmp_path: Path) -> None:
+    day = make_day(tmp_path / "day", [1])
+    (tmp_path / "empty").mkdir()
+    report = run_ingest(lake, tmp_path / "empty", day, tmp_path / "nowhere")
+    assert report.exit_code == 1
+    assert [line.split(": ")[1] for line in report.unusable] == [
+        "no exposure log EXP_LOG*.txt in it or in a folder directly below",
+        "no such folder",
+    ]
+    assert set(report.unusable) <= set(report.lines())
+    assert read(lake, "exposures").height == 3
 
 
 def test_a_dry_run_writes_nothing(lake: Lake, tmp_path: Path) -> None:

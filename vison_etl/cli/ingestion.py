@@ -62,6 +62,6 @@ def _keep_apart(lake: Path, folders: Sequence[Path]) -> None:
     for path in folders:
         if path.is_file():
             raise UsageError(f"{path} is a file; name the day folder that holds it")
-    for root in find_roots(folders):
+    for root in find_roots(folders)[0]:
         if lake.resolve().is_relative_to(Path(root).resolve()):
             raise UsageError(f"the lake {lake} would lie inside the day folder {root}; put it elsewhere with --lake")

@@ -89,7 +89,7 @@ def ingest(
     Parameters
     ----------
     folders
-        Day folders, or folders of day folders.
+        Day folders, or folders of day folders. Those that are none are reported, and the rest goes on.
     run
         Where files are read: what ``make_runner`` gives.
     block, chamber
@@ -102,7 +102,7 @@ def ingest(
     Raises
     ------
     IngestError
-        For folders or options that cannot be used, before anything is done.
+        If no folder or an option cannot be used, before anything is done.
     LakeError, WorkersError
         When lake or workers cannot be used. What was written until then is good; the next run goes on from there.
     ReconciliationError
@@ -110,21 +110,23 @@ def ingest(
     """
     block = _checked_block(block)
     _check_chamber(chamber)
-    found = read_folders(find_roots(folders), block)
+    roots, unusable = find_roots(folders)
+    found = read_folders(roots, block)
     locked = nullcontext() if dry_run else hold_all(lake, map(ingest_lock, blocks_concerned(lake, found)))
     with locked:
         units, state = plan(lake, found)
         if dry_run:
             n_tasks = sum(len(list(unit.tasks())) for unit in units)
             planned = [planned_report(folder, units) for folder in found]
-            return IngestReport(tuple(planned), tuple(warnings_about(found, chamber)), n_tasks, dry_run=True)
+            warnings = tuple(warnings_about(found, chamber))
+            return IngestReport(tuple(planned), warnings, n_tasks, tuple(unusable), dry_run=True)
         for concerned in {unit.key[0] for unit in units}:
             clean_block(lake, concerned)
         books, n_read = _work(lake, units, run, chamber, progress or _Silent())
         reports = [_close(lake, folder, books, state, block) for folder in found]
         reconcile(lake, found)
         (refresh or _refresh_acquisitions)(lake, {unit.key[0] for unit in units})
-    return IngestReport(tuple(reports), tuple(warnings_about(found, chamber)), n_read)
+    return IngestReport(tuple(reports), tuple(warnings_about(found, chamber)), n_read, tuple(unusable))
 
 
 def _checked_block(block: str | None) -> str | None:

@@ -55,24 +55,26 @@ class FolderReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """All day folders of a run. ``to_read``: files that had to be opened; with ``dry_run`` none was."""
+    """All day folders of a run. ``to_read``: files that had to be opened; with ``dry_run`` none was. ``unusable``: folders that are none."""
 
     folders: tuple[FolderReport, ...]
     warnings: tuple[str, ...]
     to_read: int
+    unusable: tuple[str, ...] = ()
     dry_run: bool = False
 
     @property
     def exit_code(self) -> int:
-        """Return 0 if every log row is in, 1 if some were rejected or a log could not be read, 2 if nothing was usable."""
+        """Return 0 if every log row is in, 1 if some were rejected or a log or folder could not be read, 2 if nothing was usable."""
         if all(folder.rows == 0 and folder.has_unread_log for folder in self.folders):
             return 2
-        return int(any(folder.rejected or folder.has_unread_log for folder in self.folders))
+        return int(bool(self.unusable) or any(folder.rejected or folder.has_unread_log for folder in self.folders))
 
     def lines(self) -> Iterator[str]:
         """Yield what a user wants to read."""
         for folder in self.folders:
             yield from folder.lines()
+        yield from self.unusable
         for warning in self.warnings:
             yield f"warning: {warning}"
         if self.dry_run:

@@ -92,24 +92,30 @@ class DayFolder:
         return frozenset(log.name for log in self.logs if log.log is not None)
 
 
-def find_roots(folders: Iterable[str | Path]) -> list[str]:
-    """Return the folders that hold logs: each given one, or its subfolders one level down if it has no log itself.
+def find_roots(folders: Iterable[str | Path]) -> tuple[list[str], list[str]]:
+    """Return the folders that hold logs, and why others cannot be used.
+
+    Of each folder given it is itself, or its subfolders one level down if it has no log.
 
     Raises
     ------
     IngestError
-        For a folder that does not exist, is no folder, or has no log.
+        If none of them can be used.
     """
     roots: list[str] = []
+    unusable: list[str] = []
     for folder in folders:
         path = Path(os.path.abspath(folder))  # noqa: PTH100 - without following links: the path as the user knows it
         if not path.is_dir():
-            raise IngestError(f"{folder}: no such folder")
+            unusable.append(f"{folder}: no such folder")
+            continue
         found = [path] if _log_names(path) else [p for p in sorted(path.iterdir()) if p.is_dir() and _log_names(p)]
         if not found:
-            raise IngestError(f"{folder}: no exposure log {_LOG_PATTERN} in it or in a folder directly below")
+            unusable.append(f"{folder}: no exposure log {_LOG_PATTERN} in it or in a folder directly below")
         roots += [str(p) for p in found]
-    return list(dict.fromkeys(roots))
+    if unusable and not roots:
+        raise IngestError("; ".join(unusable))
+    return list(dict.fromkeys(roots)), unusable
 
 
 def _log_names(folder: Path) -> list[str]:
