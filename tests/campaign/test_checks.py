@@ -161,7 +161,7 @@ def test_noise_and_saturation_time_of_the_results():
     assert set(flags) == {"POORQUALDATA", "RON_OOL", "FLUX_OOL"}
     assert flags["RON_OOL"].n == 2
     assert flags["RON_OOL"].detail == "ron_adu has no value (CCD2, E, ron.pre)"
-    assert flags["FLUX_OOL"].detail == "saturation_s 4 is outside [3.24, 3.96] (CCD3, H, saturation_time)"
+    assert flags["FLUX_OOL"].detail == "saturation_s 4 is outside [3.21782, 3.93289] (CCD3, H, saturation_time)"
     assert rows.filter(pl.col("metric") == "saturation_s").height == 2
 
 

@@ -11,6 +11,7 @@ from vison_etl.instrument.chambers import (
     actual_exptime_s,
     chamber,
     chambers,
+    commanded_exptime_s,
     filter_label,
     shutter_table,
     slot_of,
@@ -101,3 +102,9 @@ def test_profiles_agree_with_the_reference():
         assert ours.point_s == {label[2:]: value for label, value in profile["tFWC_point"].items()}
         assert ours.mirror_mm == {int(slot[1:]): value for slot, value in profile["mirror_nom"].items()}
         assert ours.fwhm_px == {label[2:]: value for label, value in profile["fwhm_lambda"].items()}
+
+
+@pytest.mark.parametrize("commanded", [0.004, 0.05, 0.08, 0.5, 3.5, 600.0])
+def test_the_commanded_time_is_found_from_the_open_time(commanded):
+    assert commanded_exptime_s("B_BORN", actual_exptime_s("B_BORN", commanded)) == pytest.approx(commanded, rel=1e-9)
+    assert commanded_exptime_s(None, commanded) is None

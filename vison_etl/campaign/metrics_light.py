@@ -14,7 +14,7 @@ from vison_etl.campaign.metrics_input import (
     peak_adu,
     signal_adu,
 )
-from vison_etl.instrument.chambers import chamber, chambers
+from vison_etl.instrument.chambers import chamber, chambers, commanded_exptime_s
 
 
 def _signals(data: CheckInput) -> pl.DataFrame:
@@ -93,14 +93,15 @@ def source_levels(data: CheckInput) -> pl.DataFrame:
 
 
 def saturation_times(data: CheckInput) -> pl.DataFrame:
-    """Exposure time to full well found by the effect, with the chamber's."""
+    """Commanded time to full well found by the effect, with the one for which the chamber's shutter is open so long as it takes."""
     fits = data.results.get("light_source")
     if fits is None:
         return no_values()
     name = data.acquisition["chamber"]
     full = chamber(name).flat_s if name in chambers() else {}
+    times = [commanded_exptime_s(name, open_s) or open_s for open_s in full.values()]
     known = pl.DataFrame(
-        {"wavelength_nm": [float(label) for label in full], "full_well_s": list(full.values())},
+        {"wavelength_nm": [float(label) for label in full], "full_well_s": times},
         schema={"wavelength_nm": pl.Float64, "full_well_s": pl.Float64},
     )
     rows = fits.filter(pl.col("status") != "no_data").join(known, on="wavelength_nm", how="left", maintain_order="left")

@@ -17,6 +17,10 @@ from vison_etl.instrument.datafiles import csv_rows, toml_table, unknown
 _NOT_A_WAVELENGTH = frozenset({0, 2000})
 
 
+_HALVINGS = 60
+"""Of an interval of times: down to the last bit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chamber:
     """One profile.
@@ -129,6 +133,17 @@ def actual_exptime_s(chamber_name: str | None, commanded_s: float | None) -> flo
     if commanded_s == 0:
         return 0.0
     return commanded_s + _latency_s(shutter_table(shutter), commanded_s)
+
+
+def commanded_exptime_s(chamber_name: str | None, open_s: float | None) -> float | None:
+    """Return the commanded time for which the shutter is open so long, s: the inverse of ``actual_exptime_s``, None where that is."""
+    if actual_exptime_s(chamber_name, open_s) is None or open_s is None:
+        return None
+    low, high = 0.0, max(2.0 * open_s, 1.0)
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if (actual_exptime_s(chamber_name, middle) or 0.0) < open_s else (low, middle)
+    return high
 
 
 def _latency_s(table: tuple[tuple[float, float], ...], commanded_s: float) -> float:
