@@ -27,9 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for raw/, lake/ and reports/.")] = Path("demo"),
-    all_: Annotated[
-        bool, typer.Option("--all", help="Every test of the campaign; takes a quarter of an hour.")
-    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every test of the campaign; takes several minutes.")] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 2,
 ) -> None:
     """Simulate two blocks, ingest and analyse them, write the pages, print the focal-plane summary."""
