@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Given, Parameters, Product
-from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
+from vison_etl.effects.previews import previews
+from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view
 from vison_etl.pixels import quality
 from vison_etl.pixels.cosmics import count_tracks, find_hits, grown, stack_without
 from vison_etl.pixels.dark_cells import measure_cells
@@ -19,8 +19,6 @@ from vison_etl.pixels.defect_classes import Found, Limits, absolute_residual, fi
 from vison_etl.pixels.defect_pixels import counts_outside
 from vison_etl.pixels.differences import band_rows
 from vison_etl.pixels.offsets import bands_with_offsets
-from vison_etl.pixels.pictures import picture
-from vison_etl.pixels.png import grey_png
 from vison_etl.pixels.stacks import NO_DATA, NOISY, clipped_stack, frame_noise
 
 KIND = "master_dark"
@@ -104,7 +102,7 @@ def dark(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted:
         "BIASSUB": has_bias,
         "MASKED": has_mask,
     }
-    extracted: dict[str, Columns] = {**tables, "previews": _preview(images["DARK"], group)}
+    extracted: dict[str, Columns] = {**tables, "previews": previews({KIND: images["DARK"]}, group)}
     return Extracted(extracted, (Product(KIND, group.ccd, images, cards),))
 
 
@@ -232,19 +230,3 @@ def _histogram(residual: NDArray[np.float32]) -> list[dict[str, Any]]:
 def _append(columns: dict[str, list[Any]], row: Mapping[str, Any]) -> None:
     for key, value in row.items():
         columns.setdefault(key, []).append(value)
-
-
-def _preview(image: NDArray[np.float32], group: FrameGroup) -> Columns:
-    window = region_window(group.geometry, "img", group.vstart, group.vend)
-    views = [quadrant_view(image, group.geometry, quadrant) for quadrant in QUADRANTS]
-    small = picture(image, stretch_over=[] if window is None else [view[window.slices] for view in views])
-    return {
-        "kind": [KIND],
-        "ccd": [group.ccd],
-        "obsid": [None],
-        "width_px": [group.geometry.naxis1],
-        "height_px": [group.geometry.naxis2],
-        "lo_adu": [small.lo],
-        "hi_adu": [small.hi],
-        "png_base64": [b64encode(grey_png(small.image)).decode("ascii")],
-    }

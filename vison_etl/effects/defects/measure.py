@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Parameters, Product
 from vison_etl.effects.defects.areas import Result, areas, result_of
 from vison_etl.effects.defects.masters import Master, image_window, make_master
-from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
+from vison_etl.effects.previews import previews
+from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view
 from vison_etl.pixels import quality
 from vison_etl.pixels.defect_classes import Found, Limits, absolute_residual, find_defects, relative_residual
-from vison_etl.pixels.pictures import picture
-from vison_etl.pixels.png import grey_png
 
 KIND = "mask"
 PARAMETERS: Parameters = {
@@ -102,7 +100,7 @@ def defects(groups: Sequence[FrameGroup], parameters: Parameters) -> Extracted:
     tables: dict[str, Columns] = {
         "defect_areas": _area_columns(rows, groups[0].ccd, n_frames),
         "measured_defects": listed,
-        "previews": _previews(images, groups[0]),
+        "previews": previews({f"defects_{name.lower()}": image for name, image in images.items()}, groups[0]),
     }
     extensions = {**images, "DQ": dq, "MASK": quality.is_bad(dq).astype(np.int16)}
     return Extracted(tables, (Product(KIND, groups[0].ccd, extensions, _cards(parameters, n_frames)),))
@@ -161,22 +159,4 @@ def _cards(parameters: Parameters, n_frames: Mapping[str, int]) -> dict[str, str
         "NDARK": n_frames["dark"],
         "NFLAT": n_frames["flat"],
         **{f"BIT{value.bit_length() - 1:02d}": name for name, value in quality.BITS.items()},
-    }
-
-
-def _previews(images: Mapping[str, NDArray[np.float32]], group: FrameGroup) -> Columns:
-    window = region_window(group.geometry, "img", group.vstart, group.vend)
-    small = {}
-    for name, image in images.items():
-        views = [quadrant_view(image, group.geometry, quadrant) for quadrant in QUADRANTS]
-        small[name] = picture(image, stretch_over=[] if window is None else [view[window.slices] for view in views])
-    return {
-        "kind": [f"defects_{name.lower()}" for name in small],
-        "ccd": [group.ccd] * len(small),
-        "obsid": [None] * len(small),
-        "width_px": [group.geometry.naxis1] * len(small),
-        "height_px": [group.geometry.naxis2] * len(small),
-        "lo_adu": [found.lo for found in small.values()],
-        "hi_adu": [found.hi for found in small.values()],
-        "png_base64": [b64encode(grey_png(found.image)).decode("ascii") for found in small.values()],
     }

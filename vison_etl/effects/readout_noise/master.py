@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Parameters, Product
+from vison_etl.effects.previews import previews
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
 from vison_etl.pixels.differences import band_rows
 from vison_etl.pixels.offsets import bands_with_offsets
-from vison_etl.pixels.pictures import picture
-from vison_etl.pixels.png import grey_png
 from vison_etl.pixels.stacks import NO_DATA, NOISY, clipped_stack, frame_noise
 
 KIND = "master_bias"
@@ -57,7 +55,10 @@ def master(group: FrameGroup, parameters: Parameters) -> Extracted:
         "BUNIT": "ADU",
         **{f"NOISE_{quadrant}": noises.get(quadrant) for quadrant in QUADRANTS},
     }
-    tables: dict[str, Columns] = {"profiles": _profiles(images, group), "previews": _preview(images["STACK"], group)}
+    tables: dict[str, Columns] = {
+        "profiles": _profiles(images, group),
+        "previews": previews({KIND: images["STACK"]}, group),
+    }
     return Extracted(tables, (Product(KIND, group.ccd, images, cards),))
 
 
@@ -122,20 +123,4 @@ def _profiles(images: Mapping[str, NDArray[Any]], group: FrameGroup) -> Columns:
         "value_adu": columns[1],
         "value_adu_err": columns[2],
         "n": columns[3],
-    }
-
-
-def _preview(stack: NDArray[np.float32], group: FrameGroup) -> Columns:
-    window = region_window(group.geometry, "img", group.vstart, group.vend)
-    views = [quadrant_view(stack, group.geometry, quadrant) for quadrant in QUADRANTS]
-    small = picture(stack, stretch_over=[] if window is None else [view[window.slices] for view in views])
-    return {
-        "kind": [KIND],
-        "ccd": [group.ccd],
-        "obsid": [None],
-        "width_px": [group.geometry.naxis1],
-        "height_px": [group.geometry.naxis2],
-        "lo_adu": [small.lo],
-        "hi_adu": [small.hi],
-        "png_base64": [b64encode(grey_png(small.image)).decode("ascii")],
     }
