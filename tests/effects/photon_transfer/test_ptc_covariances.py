@@ -45,11 +45,12 @@ def test_the_covariance_fit_is_adopted_where_it_is_good(result: Calibrated) -> N
     assert gain["status"].unique().to_list() == ["ok"]
     assert_pulls(gain["gain_e_per_adu"], gain["gain_e_per_adu_err"], 3.4)
     assert_pulls(gain["a00_per_e"], gain["a00_per_e_err"], -1.2e-6)
-    assert (gain["n_points"] + gain["n_outliers"]).unique().to_list() == [40]
+    # of the eighth level some pairs have saturated tiles
+    assert gain["n_points"].is_between(36, 40).all()
     assert gain["fit_max_adu"].is_between(55_000, 62_000).all()
     assert result.flags == ()
     used = result.tables["ptc_points"].group_by("script_column").agg(pl.col("used").mean()).sort("script_column")
-    assert (used["used"][:8] > 0.95).all()
+    assert (used["used"][:7] > 0.95).all()
     assert (used["used"][8:] == 0).all()
 
 
@@ -65,9 +66,10 @@ def test_its_tables(result: Calibrated) -> None:
     assert_pulls(at_zero["noise_e2"], at_zero["noise_e2_err"], TRUTH.n00_adu2 * 3.4**2)
     means = result.tables["covariances"]
     assert means.height == 12 * 8 * REACH**2
-    assert means["residual_sigma"].std() == pytest.approx(0.9, abs=0.1)
+    # eight levels less three parameters per lag
+    assert means["residual_sigma"].std() == pytest.approx(np.sqrt(5 / 8), abs=0.03)
     assert means["used"].all()
-    assert means["n_pairs"].is_between(4, 5).all()
+    assert means["n_pairs"].is_between(2, 5).all()
     fluence = result.tables["gain_vs_fluence"]
     assert fluence.height == 12 * 8
     assert fluence["model"].unique().to_list() == ["covariance"]
