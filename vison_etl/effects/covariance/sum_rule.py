@@ -16,6 +16,9 @@ POWERS = np.linspace(2.2, 6.0, 39)
 OUTER_PX = 3.5
 """Lags at least this far away tell the tail; nearer ones have the shape of the pixel in them."""
 
+REFERENCE_PX = 6.0
+"""Where the height of the tail is given: amid the outer lags it depends little on the power."""
+
 _GRID = 200
 
 
@@ -24,7 +27,7 @@ class SumRule:
     """Sums of a_ij over all four quadrants of lags, 1/e; NaN where nothing was fitted.
 
     ``inner``: lags measured; ``tail``: what lies beyond, from the power law; ``total``: both, whose error knows their correlation.
-    ``power``: of distance, mean over the powers, and its standard deviation. ``amplitude``: tail at a distance of one pixel.
+    ``power``: of distance, mean over the powers, and its standard deviation. ``at_6_px``: the power law at a distance of 6 px.
     """
 
     inner_per_e: float
@@ -35,7 +38,7 @@ class SumRule:
     total_per_e_err: float
     power: float
     power_err: float
-    amplitude_per_e: float
+    at_6_px_per_e: float
 
 
 NO_SUM = SumRule(*(math.nan,) * 9)
@@ -86,7 +89,7 @@ def sum_rule(a_per_e: Floats, covariance: Floats) -> SumRule:
         *mean(of_tail + weight),
         power,
         math.sqrt(float(likelihood @ (POWERS - power) ** 2)),
-        float(likelihood @ amplitude),
+        float(likelihood @ (amplitude * REFERENCE_PX**-POWERS)),
     )
 
 

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import altair as alt
 import numpy as np
 import polars as pl
 import pytest
 
-from tests.closure.covariance_truth import REACH, Truth
+from tests.closure.covariance_fit_truth import REACH, Truth
 from tests.closure.ptc_truth import FullWell, Physics
-from tests.effects.photon_transfer.covariance_frames import simulated_covariances
+from tests.effects.photon_transfer.ptc_covariance_frames import simulated_covariances
 from tests.effects.photon_transfer.ptc_frames import calibration_input, simulated_test
 from tests.pulls import assert_pulls
 from vison_etl.effects.declare import Calibrated
+from vison_etl.effects.photon_transfer import charts
 from vison_etl.effects.photon_transfer.effect import EFFECT
+from vison_etl.report import theme
 
 TRUTH = Truth(gain=3.4, a00=-1.2e-6, power=2.5)
 SAME = Physics(gain=3.4, a00=-1.2e-6, tail=2.5)
@@ -153,3 +156,20 @@ def test_holding_c_and_fewer_lags(tiles: pl.DataFrame, covariances: pl.DataFrame
     assert coefficients["c_per_e2"].null_count() == coefficients.height
     fits = result.tables["covariance_fits"].filter("is_chosen")
     assert fits["variant"].to_list() == ["c_zero"] * 12
+
+
+def test_figures_of_covariances(result: Calibrated, tiles: pl.DataFrame) -> None:
+    figures = {figure.key: figure for figure in charts.charts({**result.tables, "pair_tiles": tiles})}
+    drawn = {"gain_vs_fluence", "covariance_vs_signal", "bfe_maps", "bfe_radial", "bfe_sum"}
+    assert drawn <= set(figures)
+    for key in drawn:
+        with alt.theme.enable(theme.NAME):
+            spec = figures[key].chart.to_dict(validate=True)
+        assert all(len(rows) < 5000 for rows in spec["datasets"].values())
+    # residuals about the curve of the covariance model, not about the exponential of its a00
+    with alt.theme.enable(theme.NAME):
+        spec = figures["ptc_curves_log"].chart.to_dict()
+    rows = [row for rows in spec["datasets"].values() for row in rows if row.get("use") == "used in the fit"]
+    residuals = np.array([row["residual_sigma"] for row in rows if row.get("residual_sigma") is not None])
+    assert residuals.size > 400
+    assert np.sqrt(np.mean(residuals**2)) < 1.3

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from tests.closure.covariance_truth import PTC01, REACH, Sample, Truth, simulate
+from tests.closure.covariance_fit_truth import PTC01, REACH, Sample, Truth, simulate
 from tests.effects.photon_transfer.ptc_frames import CHANNELS, Key
 
 LAGS = [(x, y) for x in range(REACH) for y in range(-REACH + 1 if x else 0, REACH)]
