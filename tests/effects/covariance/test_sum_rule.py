@@ -28,7 +28,7 @@ def test_a_power_law_is_completed_to_zero(power: float) -> None:
     assert found.inner_per_e < 0
     assert abs(found.total_per_e) < 0.02 * abs(found.inner_per_e)
     assert found.total_per_e == pytest.approx(found.inner_per_e + found.tail_per_e)
-    assert found.at_6_px_per_e == pytest.approx(1e-7 * 6.0**-power, rel=0.05)
+    assert found.height_per_e == pytest.approx(1e-7 * 6.0**-power, rel=0.05)
 
 
 def test_where_no_tail_is_seen_its_error_is_that_of_all_powers() -> None:

@@ -27,7 +27,7 @@ class SumRule:
     """Sums of a_ij over all four quadrants of lags, 1/e; NaN where nothing was fitted.
 
     ``inner``: lags measured; ``tail``: what lies beyond, from the power law; ``total``: both, whose error knows their correlation.
-    ``power``: of distance, mean over the powers, and its standard deviation. ``at_6_px``: the power law at a distance of 6 px.
+    ``power``: of distance, mean over the powers, and its standard deviation. ``height``: the power law at a distance of 6 px.
     """
 
     inner_per_e: float
@@ -38,7 +38,7 @@ class SumRule:
     total_per_e_err: float
     power: float
     power_err: float
-    at_6_px_per_e: float
+    height_per_e: float
 
 
 NO_SUM = SumRule(*(math.nan,) * 9)

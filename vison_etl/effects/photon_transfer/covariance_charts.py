@@ -20,7 +20,6 @@ _TAIL_POINTS = 24
 _DRAWN_PX = 2.5
 _LAG_WIDTH = 142
 _LAG_SPACING = 12
-_SIGNAL = {"axis": {"format": "~s", "values": [0, 20_000, 40_000, 60_000]}, "scale": {"domain": [0, 66_000]}}
 
 
 def figures(tables: Tables) -> Iterator[Figure | None]:
@@ -44,6 +43,12 @@ def _across(chart: common.Layered, field: str, order: list[str], height: int, n:
     return chart.properties(width=width, height=height).facet(column=column, spacing=14, bounds="flush")
 
 
+def _signal(field: str, *, has_title: bool = True) -> alt.X:
+    """Return the axis of signals, over the range of the ADC."""
+    axis = {"format": "~s", "values": [0, 20_000, 40_000, 60_000]}
+    return alt.X(field, title="mean (ADU)" if has_title else None, axis=axis, scale={"domain": [0, 66_000]})
+
+
 def _gain_against_fluence(tables: Tables) -> Figure | None:
     frame = common.given(tables, "gain_vs_fluence").drop_nulls(["gain_e_per_adu", "fluence_adu"])
     gains = common.given(tables, "gain").filter(pl.col("is_adopted")).drop_nulls("gain_e_per_adu")
@@ -59,7 +64,7 @@ def _gain_against_fluence(tables: Tables) -> Figure | None:
         "departure_pct", "residual_sigma", "used", "bar_lo", "bar_hi",
     )  # fmt: skip
     base = alt.Chart(common.compact(rows)).encode(
-        alt.X("fluence_adu:Q", title="mean (ADU)", **_SIGNAL),
+        _signal("fluence_adu:Q"),
         color=common.colour("quadrant", common.present(rows, "quadrant", QUADRANTS), "quadrant"),
     )
     points = base.mark_point(size=34).encode(
@@ -102,7 +107,7 @@ def _against_signal(tables: Tables) -> Figure | None:
         is_last = ccd == common.present(rows, "ccd", CCDS)[-1]
         shown = common.present(mine, "quadrant", QUADRANTS) if ccd == common.present(rows, "ccd", CCDS)[0] else []
         base = alt.Chart(common.compact(mine)).encode(
-            alt.X("mean_adu:Q", title="mean (ADU)" if is_last else None, **_SIGNAL),
+            _signal("mean_adu:Q", has_title=is_last),
             color=common.colour("quadrant", shown, "quadrant"),
         )
         y = alt.Y("ratio:Q", title=f"{ccd} C / mean (mADU)", axis={"format": "~g", "tickCount": 4})
@@ -115,7 +120,8 @@ def _against_signal(tables: Tables) -> Figure | None:
         line = base.mark_line(strokeWidth=1).encode(alt.Y("fit:Q"))
         column = alt.Column("lag:N", title=None, sort=names, header={"labelPadding": 2})
         panels = alt.layer(line, common.bars(base), points).properties(width=_LAG_WIDTH, height=110)
-        return panels.facet(column=column, spacing=_LAG_SPACING).resolve_scale(y="independent")
+        spread: alt.FacetChart = panels.facet(column=column, spacing=_LAG_SPACING).resolve_scale(y="independent")
+        return spread
 
     return Figure(
         "covariance_vs_signal",
@@ -169,7 +175,7 @@ def _against_distance(tables: Tables) -> Figure | None:
     )
     fits = common.given(tables, "covariance_fits").filter(pl.col("is_chosen")).drop_nulls("tail_power")
     steps = pl.DataFrame({"distance_px": np.geomspace(_DRAWN_PX, 12.0, _TAIL_POINTS)})
-    law = 1e9 * pl.col("tail_at_6_px_per_e") * (pl.col("distance_px") / REFERENCE_PX) ** -pl.col("tail_power")
+    law = 1e9 * pl.col("tail_height_per_e") * (pl.col("distance_px") / REFERENCE_PX) ** -pl.col("tail_power")
     tail = fits.join(steps, how="cross").select("ccd", "quadrant", "distance_px", tail=law, layer=pl.lit("tail"))
     rows = pl.concat([points, tail], how="diagonal_relaxed")
 

@@ -98,7 +98,7 @@ def fit_rows(key: Key, found: ChannelCovariances) -> Iterator[Row]:
             "a_total_per_e_err": sums.total_per_e_err,
             "tail_power": sums.power,
             "tail_power_err": sums.power_err,
-            "tail_at_6_px_per_e": sums.at_6_px_per_e,
+            "tail_height_per_e": sums.height_per_e,
             "n_outliers": fit.n_outliers,
             "status": fit.status,
             "n_points": fit.n_points,
