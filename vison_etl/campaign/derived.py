@@ -41,6 +41,11 @@ def is_due(test: str, acquisition: Row) -> bool:
     return bool(known.effects) and is_whole and (not known.campaigns or campaigns <= set(known.campaigns))
 
 
+def with_derived(own: pl.DataFrame, overrides: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the acquisitions of a block as found in its exposures, and those that use them, sorted by test and first exposure."""
+    return pl.concat([own, derived_acquisitions(own, overrides)]).sort("test", "obsid_first")
+
+
 def derived_acquisitions(own: pl.DataFrame, overrides: pl.DataFrame | None) -> pl.DataFrame:
     """Return the acquisitions of the tests of one block that use the exposures of others.
 
@@ -128,8 +133,8 @@ def _numbered(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _decided(found: pl.DataFrame, overrides: pl.DataFrame) -> pl.DataFrame:
     """Follow the newest decision about each test itself."""
-    decisions = overrides.filter((pl.col("kind") == "adopt") & pl.col("acquisition").is_not_null()).sort("made_at")
-    chosen = decisions.join(found.select("acquisition", of_test="test"), on="acquisition", how="inner")
+    decisions = overrides.filter((pl.col("kind") == "adopt") & pl.col("acquisition").is_not_null())
+    chosen = decisions.join(found.select("acquisition", of_test="test"), on="acquisition", how="inner").sort("made_at")
     newest = dict(chosen.select("of_test", "acquisition").rows())
     return found.with_columns(
         is_adopted=pl.when(pl.col("test").is_in(list(newest)))

@@ -9,7 +9,6 @@ import polars as pl
 from vison_etl.campaign.acquisitions import acquisition_rows, adopt
 from vison_etl.campaign.assignment import assign
 from vison_etl.campaign.definitions import definition
-from vison_etl.campaign.derived import derived_acquisitions
 from vison_etl.campaign.logged import schema_of
 from vison_etl.campaign.logged_tests import logged_tests
 from vison_etl.campaign.unscripted import runs_of, unscripted_rows
@@ -50,7 +49,7 @@ def find_acquisitions(exposures: pl.DataFrame, overrides: pl.DataFrame | None = 
     differences are in ``mismatch``. Adopted is what the newest ``adopt`` override names, else the last complete
     acquisition, else the last one that was not aborted: exactly one for each test.
 
-    Tests that use the exposures of others have acquisitions too, see ``derived_acquisitions``; no exposure is assigned to them.
+    Tests that use the exposures of others are not among them: see ``derived.with_derived``.
 
     A test without script has an acquisition for each run of its exposures; its ``n_expected`` and ``script_column`` are NULL.
 
@@ -88,9 +87,8 @@ def find_acquisitions(exposures: pl.DataFrame, overrides: pl.DataFrame | None = 
             assigned.append(_named(runs, known.name))
             acquisitions.append(unscripted_rows(runs, known.name))
     found = pl.concat([pl.DataFrame(schema=schema_of("acquisitions")), *acquisitions]).sort("test", "obsid_first")
-    own = adopt(found, overrides)
     return Matched(
-        acquisitions=pl.concat([own, derived_acquisitions(own, overrides)]).sort("test", "obsid_first"),
+        acquisitions=adopt(found, overrides),
         assignment=pl.concat([pl.DataFrame(schema=_ASSIGNMENT), *assigned]).sort("obsid"),
         unknown=_unknown(rows),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from vison_etl.campaign.derived import sources_of
+from vison_etl.campaign.derived import sources_of, with_derived
 from vison_etl.campaign.matching import find_acquisitions
 from vison_etl.campaign.overrides import exclude_exposures
 from vison_etl.lake.parts import partition_filters, partition_values, read
@@ -96,4 +96,4 @@ def load_block(lake: Lake, block: str) -> BlockView:
         how="left",
         maintain_order="left",
     )
-    return BlockView(block, assigned, matched.acquisitions, overrides)
+    return BlockView(block, assigned, with_derived(matched.acquisitions, overrides), overrides)

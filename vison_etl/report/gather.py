@@ -98,7 +98,11 @@ def _tables(snapshot: Snapshot, block: str, run: Row | None, acquisition: Row | 
         for table in tables.tables_of("result"):
             found[table.name] = source.select(snapshot, table.name, run_id=str(run["run_id"]))
         found["run_inputs"] = source.select(snapshot, "run_inputs", run_id=str(run["run_id"]))
-    parts = [] if acquisition is None else [_of_acquisition(snapshot, block, row) for row in _sources(snapshot, acquisition)]
+    parts = (
+        []
+        if acquisition is None
+        else [_of_acquisition(snapshot, block, row) for row in _sources(snapshot, acquisition)]
+    )
     for name in {name for part in parts for name in part} - set(found):
         found[name] = pl.concat([part[name] for part in parts])
     return {name: frame for name, frame in found.items() if frame.height} | {"requirements": requirements()}
