@@ -43,7 +43,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=3,
+    version=4,
     measurements=(
         Measurement(
             name="tiles",
@@ -56,5 +56,5 @@ EFFECT = Effect(
     ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("ptc_points", "gain"),
+    tables=("ptc_points", "gain", "turnoff_tiles"),
 )
