@@ -18,9 +18,18 @@ from vison_etl.effects.photon_transfer.curve_rows import gain_rows, point_rows
 from vison_etl.effects.photon_transfer.flags import flags
 from vison_etl.effects.photon_transfer.fluence import fluence_rows, variance_levels
 from vison_etl.effects.photon_transfer.inputs import Key, channels_of, rules_of, tiles_of_used_frames
+from vison_etl.effects.photon_transfer.tile_turnoff_rows import turnoff_rows
 from vison_etl.effects.rows import result_frame
 
-TABLES = ("ptc_points", "gain", "covariances", "bfe_coefficients", "covariance_fits", "gain_vs_fluence")
+TABLES = (
+    "ptc_points",
+    "gain",
+    "turnoff_tiles",
+    "covariances",
+    "bfe_coefficients",
+    "covariance_fits",
+    "gain_vs_fluence",
+)
 
 
 def calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -31,7 +40,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     describes pairs and levels (chi2, level_chi2, each not less probable than ``badfit_p``), else the exponential.
     ``ptc_points`` has every pair, used or not, with the reason why not; ``covariances`` means over the pairs of each script column;
     ``bfe_coefficients`` every lag of every channel with covariances; ``covariance_fits`` the fits with c free and c = 0,
-    sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit.
+    sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile measured.
 
     Flags: BADFIT and NO_PAIRS, see ``flags``.
     """
@@ -51,6 +60,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
         channel = channels[key] = analyse_channel(given, rules)
         rows["gain"] += gain_rows(key, channel, inputs.wavelength_nm)
         rows["ptc_points"] += point_rows(key, channel, pairs)
+        rows["turnoff_tiles"] += turnoff_rows(key, tiles, given.tiles, channel, rules.tiles.turnoff)
         levels = levels_of(channel.covariances)
         rows["covariances"] += covariance_rows(key, levels)
         if levels:

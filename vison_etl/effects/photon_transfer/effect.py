@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement, Parameters
-from vison_etl.effects.photon_transfer import measure
+from vison_etl.effects.photon_transfer import measure, measure_covariances
 
 PARAMETERS: Parameters = {
     "flux_mismatch_max": 0.1,
@@ -35,7 +35,7 @@ leaves the intercept to the curve. ``quadratic_low_adu``, ``quadratic_high_adu``
 significance in sigma. ``pixel_spread_fraction``: allowance for the rms spread of response and full well over the pixels of a tile,
 by which the bracket of the turn-off is wide at least. ``badfit_p``: probability of chi-square below which a fit is called bad.
 ``covariance_lags``: lags 0 ... 8 of each axis enter the covariance fit. ``covariance_c_is_free``: fit the second-order
-coefficients c_ij; holding them at zero halves the error of the gain and biases it if they are not zero.
+coefficients c_ij; holding them at zero makes the error of the gain a third smaller and biases it if they are not zero.
 """
 
 
@@ -47,7 +47,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=4,
+    version=5,
     measurements=(
         Measurement(
             name="tiles",
@@ -57,8 +57,24 @@ EFFECT = Effect(
             parameters=measure.PARAMETERS,
             function=measure.tiles,
         ),
+        Measurement(
+            name="covariances",
+            tables=("pair_covariances",),
+            unit="pair",
+            version=1,
+            parameters=measure_covariances.PARAMETERS,
+            function=measure_covariances.covariances,
+        ),
     ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("ptc_points", "gain", "covariances", "bfe_coefficients", "covariance_fits", "gain_vs_fluence"),
+    tables=(
+        "ptc_points",
+        "gain",
+        "turnoff_tiles",
+        "covariances",
+        "bfe_coefficients",
+        "covariance_fits",
+        "gain_vs_fluence",
+    ),
 )
