@@ -119,6 +119,7 @@ def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
         ),
         covariances=covariances,
         prior=prior,
+<<<<<<< HEAD
     )
 
 
@@ -140,6 +141,8 @@ def _prior(tiles: Tiles, chosen: Integers, fraction: float) -> NoisePrior | None
         tiles.noise_variance_adu2[chosen],
         tiles.noise_variance_adu2_err[chosen],
         fraction,
+=======
+>>>>>>> main
     )
 
 
