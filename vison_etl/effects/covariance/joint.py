@@ -23,6 +23,8 @@ class JointFit:
         ``ok``; ``no_data`` with T' < 2.
     gain_e_per_adu, gain_e_per_adu_err
         The common gain.
+    n00_adu2, n00_adu2_err
+        The common variance at zero signal, quantisation included.
     used
         Indices of the tests that took part, shape (T',).
     coefficients, covariances
@@ -38,6 +40,8 @@ class JointFit:
     status: Status
     gain_e_per_adu: float
     gain_e_per_adu_err: float
+    n00_adu2: float
+    n00_adu2_err: float
     used: NDArray[np.int64]
     coefficients: tuple[Coefficients, ...]
     covariances: tuple[Floats, ...]
@@ -83,7 +87,7 @@ def joint_fit(fits: Sequence[CovarianceFit], prior: Prior | None = None) -> Join
     used = np.array([k for k, fit in enumerate(fits) if fit.status == "ok"], np.int64)
     if used.size < 2:
         nan, none = math.nan, np.zeros(0)
-        return JointFit("no_data", nan, nan, used, (), (), nan, 0, nan, 0, none, none)
+        return JointFit("no_data", nan, nan, nan, nan, used, (), (), nan, 0, nan, 0, none, none)
     points = [_in_adu(fits[k]) for k in used.tolist()]
     reach = fits[int(used[0])].coefficients.reach
     shared = np.r_[0, np.arange(1 + 2 * reach**2, 1 + 3 * reach**2)]
@@ -95,6 +99,8 @@ def joint_fit(fits: Sequence[CovarianceFit], prior: Prior | None = None) -> Join
         status="ok",
         gain_e_per_adu=float(one.values[0]),
         gain_e_per_adu_err=math.sqrt(float(one.covariance[0, 0])),
+        n00_adu2=float(one.values[1]),
+        n00_adu2_err=math.sqrt(float(one.covariance[1, 1])),
         used=used,
         coefficients=tuple(coefficients for coefficients, _ in moved),
         covariances=tuple(matrix for _, matrix in moved),

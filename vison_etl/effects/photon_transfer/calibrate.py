@@ -24,11 +24,18 @@ from vison_etl.effects.rows import result_frame
 TABLES = (
     "ptc_points",
     "gain",
+<<<<<<< HEAD
+    "turnoff_tiles",
+=======
+>>>>>>> main
     "covariances",
     "bfe_coefficients",
     "covariance_fits",
     "gain_vs_fluence",
+<<<<<<< HEAD
+=======
     "turnoff_tiles",
+>>>>>>> main
 )
 
 
@@ -40,7 +47,11 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     describes pairs and levels (chi2, level_chi2, each not less probable than ``badfit_p``), else the exponential.
     ``ptc_points`` has every pair, used or not, with the reason why not; ``covariances`` means over the pairs of each script column;
     ``bfe_coefficients`` every lag of every channel with covariances; ``covariance_fits`` the fits with c free and c = 0,
+<<<<<<< HEAD
+    sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile measured.
+=======
     sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile that was measured.
+>>>>>>> main
 
     Flags: BADFIT and NO_PAIRS, see ``flags``.
     """
@@ -60,6 +71,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
         channel = channels[key] = analyse_channel(given, rules)
         rows["gain"] += gain_rows(key, channel, inputs.wavelength_nm)
         rows["ptc_points"] += point_rows(key, channel, pairs)
+        rows["turnoff_tiles"] += turnoff_rows(key, tiles, given.tiles, channel, rules.tiles.turnoff)
         levels = levels_of(channel.covariances)
         rows["covariances"] += covariance_rows(key, levels)
         if levels:

@@ -83,13 +83,7 @@ def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
     tiles, selection = given.tiles, select(given.tiles, rules.tiles)
     chosen = np.flatnonzero(selection.chosen)
     points = selection.points[chosen]
-    prior = noise_prior(
-        tiles.pair[chosen],
-        tiles.y[chosen],
-        tiles.noise_variance_adu2[chosen],
-        tiles.noise_variance_adu2_err[chosen],
-        rules.noise_prior_fraction,
-    )
+    prior = _prior(tiles, chosen, rules.noise_prior_fraction)
     exponential = fit_exponential(points, outlier_sigma=rules.outlier_sigma, prior=prior)
     kept = chosen[exponential.used] if exponential.has_values else chosen
     low, high = rules.quadratic_low_adu, rules.quadratic_high_adu
@@ -125,6 +119,30 @@ def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
         ),
         covariances=covariances,
         prior=prior,
+<<<<<<< HEAD
+    )
+
+
+def fit_without_prior(given: MeasuredChannel, rules: Rules) -> tuple[ChannelCovariances, NoisePrior | None]:
+    """Fit the covariances of the pairs below the turn-off without the noise of the prescan, and say what that is.
+
+    Tests fitted together share one prior, which must not count in each of them.
+    """
+    selection = select(given.tiles, rules.tiles)
+    allowed = np.isin(given.covariance_pair, selection.whole_pairs)
+    prior = _prior(given.tiles, np.flatnonzero(selection.chosen), rules.noise_prior_fraction)
+    return fit_channel(given.covariances, allowed, None, rules.covariance), prior
+
+
+def _prior(tiles: Tiles, chosen: Integers, fraction: float) -> NoisePrior | None:
+    return noise_prior(
+        tiles.pair[chosen],
+        tiles.y[chosen],
+        tiles.noise_variance_adu2[chosen],
+        tiles.noise_variance_adu2_err[chosen],
+        fraction,
+=======
+>>>>>>> main
     )
 
 

@@ -35,7 +35,7 @@ leaves the intercept to the curve. ``quadratic_low_adu``, ``quadratic_high_adu``
 significance in sigma. ``pixel_spread_fraction``: allowance for the rms spread of response and full well over the pixels of a tile,
 by which the bracket of the turn-off is wide at least. ``badfit_p``: probability of chi-square below which a fit is called bad.
 ``covariance_lags``: lags 0 ... 8 of each axis enter the covariance fit. ``covariance_c_is_free``: fit the second-order
-coefficients c_ij; holding them at zero halves the error of the gain and biases it if they are not zero.
+coefficients c_ij; holding them at zero makes the error of the gain a third smaller and biases it if they are not zero.
 """
 
 
@@ -71,10 +71,17 @@ EFFECT = Effect(
     tables=(
         "ptc_points",
         "gain",
+<<<<<<< HEAD
+        "turnoff_tiles",
+=======
+>>>>>>> main
         "covariances",
         "bfe_coefficients",
         "covariance_fits",
         "gain_vs_fluence",
+<<<<<<< HEAD
+=======
         "turnoff_tiles",
+>>>>>>> main
     ),
 )
