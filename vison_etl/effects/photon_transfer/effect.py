@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement, Parameters
-from vison_etl.effects.photon_transfer import measure
+from vison_etl.effects.photon_transfer import measure, measure_covariances
 
 PARAMETERS: Parameters = {
     "flux_mismatch_max": 0.1,
@@ -52,6 +52,14 @@ EFFECT = Effect(
             version=3,
             parameters=measure.PARAMETERS,
             function=measure.tiles,
+        ),
+        Measurement(
+            name="covariances",
+            tables=("pair_covariances",),
+            unit="pair",
+            version=1,
+            parameters=measure_covariances.PARAMETERS,
+            function=measure_covariances.covariances,
         ),
     ),
     parameters=PARAMETERS,
