@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import null_space
 from scipy.optimize import minimize_scalar
 from scipy.special import expi
 
@@ -46,7 +45,7 @@ class Boundaries:
     """Shifts of walls, px per electron, shape (r, r) each, with one-sigma errors, and the smooth model.
 
     ``smooth``: (p_0, p_1). ``chi2`` is that of the measured a_ij against the areas of these walls, one degree of freedom: the
-    conservation of charge. ``bound``: p_1 is at an end of its range. ``failed``: the model fits no walls that yield towards the charge;
+    conservation of charge. ``bound``: p_1 is at an end of its range. ``failed``: the walls of the pixel do not yield towards its charge;
     all is NaN.
     """
 
@@ -77,8 +76,7 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
     """
     smooth = _fit_smooth(a, model_error)
     if smooth is None:
-        none = np.full(a.values.shape, math.nan)
-        return Boundaries("failed", none, none, none, none, (math.nan, math.nan), math.nan)
+        return _none(a.reach)
     parameters, of_a = smooth
     areas = _areas(a.reach)
     walls, by_a = _walls(a, parameters)
@@ -94,6 +92,8 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
     residual = a.values.ravel() - areas @ walls
     shape = (2, *a.values.shape)
     (north, east), (north_err, east_err) = walls.reshape(shape), sigma.reshape(shape)
+    if not (north[0, 0] < 0 and east[0, 0] < 0):
+        return _none(a.reach)
     low, high = RATE_BOUNDS
     at_bound = not low * (1 - _AT_BOUND) < parameters[1] < high * (1 + _AT_BOUND)
     return Boundaries(
@@ -105,6 +105,11 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
         (float(parameters[0]), float(parameters[1])),
         float(residual @ np.linalg.solve(a.covariance, residual)),
     )
+
+
+def _none(reach: int) -> Boundaries:
+    none = np.full((reach, reach), math.nan)
+    return Boundaries("failed", none, none, none, none, (math.nan, math.nan), math.nan)
 
 
 def _areas(reach: int) -> Floats:
@@ -167,29 +172,30 @@ def _fit_smooth(a: Measured, model_error: float) -> tuple[Floats, Floats] | None
 
 def _walls(a: Measured, parameters: Floats) -> tuple[Floats, Floats]:
     """Return the walls (2 r^2), north first, closed by the smooth model, and their derivatives by a_ij."""
-    closure, wanted = _closure(a.reach, parameters)
-    free = null_space(closure)
-    fixed = np.linalg.lstsq(closure, wanted, rcond=None)[0]
+    free, fixed = _closure(a.reach, parameters)
     areas = _areas(a.reach)
     root = np.linalg.cholesky(a.covariance)
-    whitened = np.linalg.solve(root, areas @ free)
-    operator = free @ np.linalg.pinv(whitened) @ np.linalg.inv(root)
+    q, r = np.linalg.qr(np.linalg.solve(root, areas @ free))
+    operator = free @ np.linalg.solve(r, np.linalg.solve(root.T, q).T)
     walls: Floats = fixed + operator @ (a.values.ravel() - areas @ fixed)
     return walls, operator
 
 
 def _closure(reach: int, parameters: Floats) -> tuple[Floats, Floats]:
-    """Return what the smooth model tells of the walls, exactly: ratios off the axes, and the outermost walls."""
+    """Return walls = free @ v + fixed: what the smooth model leaves free, shape (2 r^2, r^2 - 1), and its outermost walls.
+
+    A west and a south wall of one pixel off the axes share one unknown; the walls across the axes have one each.
+    """
     north, east = (parameters[0] * shape for shape in _shapes(reach, float(parameters[1])))
     lags = np.arange(reach * reach).reshape(reach, reach)
-    west_of, south_of = lags[:-1, 1:].ravel(), lags[1:, :-1].ravel()
-    scale = np.hypot(east[:-1, 1:], north[1:, :-1]).ravel()
-    ratios = np.zeros((west_of.size, 2 * reach**2))
-    rows = np.arange(west_of.size)
-    ratios[rows, west_of + reach**2] = north[1:, :-1].ravel() / scale
-    ratios[rows, south_of] = -east[:-1, 1:].ravel() / scale
-    outer = np.zeros((2 * reach, 2 * reach**2))
-    outer[np.arange(reach), lags[:, -1]] = 1.0
-    outer[reach + np.arange(reach), lags[-1] + reach**2] = 1.0
-    wanted = np.concatenate([np.zeros(west_of.size), north[:, -1], east[-1]])
-    return np.concatenate([ratios, outer]), wanted
+    fixed = np.zeros(2 * reach**2)
+    fixed[lags[:, -1]] = north[:, -1]
+    fixed[lags[-1] + reach**2] = east[-1]
+    scale = np.hypot(east[:-1, 1:], north[1:, :-1])
+    free = np.zeros((2 * reach**2, reach**2 - 1))
+    shared, own = np.arange((reach - 1) ** 2), (reach - 1) ** 2 + np.arange(reach - 1)
+    free[lags[:-1, 1:].ravel() + reach**2, shared] = (east[:-1, 1:] / scale).ravel()
+    free[lags[1:, :-1].ravel(), shared] = (north[1:, :-1] / scale).ravel()
+    free[lags[0, :-1], own] = 1.0
+    free[lags[:-1, 0] + reach**2, own + reach - 1] = 1.0
+    return free, fixed
