@@ -56,7 +56,7 @@ class Walls:
     @property
     def reach(self) -> int:
         """Return L, px."""
-        return self.east.shape[0] // 2
+        return int(self.east.shape[0]) // 2
 
 
 @dataclass(frozen=True, slots=True)

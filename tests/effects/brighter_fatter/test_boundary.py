@@ -42,7 +42,9 @@ def test_areas_are_those_measured_and_charge_is_conserved():
     found = boundary.solve(a)
     areas = areas_of(found.north, found.east)
     assert (np.abs(areas - a.values) < 3 * a.errors).all()
-    outward = 2 * ((multiplicity(REACH)[:, 0] * found.north[:, -1]).sum() + (multiplicity(REACH)[0] * found.east[-1]).sum())
+    outward = 2 * (
+        (multiplicity(REACH)[:, 0] * found.north[:, -1]).sum() + (multiplicity(REACH)[0] * found.east[-1]).sum()
+    )
     assert (areas * multiplicity(REACH)).sum() == pytest.approx(outward, abs=1e-18)
     assert found.chi2 < 11
     # Pixels shrink around charge, along y more than along x.

@@ -33,12 +33,12 @@ def test_a_point_degraded_once():
 
 def test_errors_of_the_original_widths():
     rng = np.random.default_rng(1)
-    truth = widths.original_widths(WALLS, COVARIANCE, (GAIN, GAIN_ERR), SIGNALS, 32768.0)
+    truth = widths.original_widths(WALLS, COVARIANCE, GAIN, SIGNALS, 32768.0)
     root = np.linalg.cholesky(COVARIANCE)
     found = []
     for _ in range(400):
         east, north, gain = np.array([*WALLS, GAIN]) + root @ rng.standard_normal(3)
-        found.append(widths.original_widths((east, north), COVARIANCE, (gain, GAIN_ERR), SIGNALS, 32768.0))
+        found.append(widths.original_widths((east, north), COVARIANCE, gain, SIGNALS, 32768.0))
     for k, name in enumerate(("fwhm_x_um", "fwhm_y_um", "slope_x", "slope_y", "ellipticity")):
         assert_pulls([getattr(w, name) for w in found], [w.errors[k] for w in found], getattr(truth, name))
     assert truth.fwhm_y_um > truth.fwhm_x_um
@@ -47,7 +47,7 @@ def test_errors_of_the_original_widths():
 
 
 def test_walls_that_yield_outwards_have_no_width():
-    found = widths.original_widths((0.1e-6, -0.3e-6), COVARIANCE, (GAIN, GAIN_ERR), SIGNALS, 32768.0)
+    found = widths.original_widths((0.1e-6, -0.3e-6), COVARIANCE, GAIN, SIGNALS, 32768.0)
     assert np.isnan(found.fwhm_x_um)
     assert found.fwhm_y_um > 0
 

@@ -46,7 +46,7 @@ class Boundaries:
 
     ``smooth``: (p_0, p_1). ``chi2`` is that of the measured a_ij against the areas of these walls, one degree of freedom: the
     conservation of charge. ``bound``: p_1 is at an end of its range. ``failed``: the walls of the pixel do not yield towards its charge;
-    all is NaN.
+    all is NaN. ``own_of_a``: derivatives of E_00 and N_00 by a_ij, shape (2, r^2).
     """
 
     status: Status
@@ -56,6 +56,7 @@ class Boundaries:
     east_err: Floats
     smooth: tuple[float, float]
     chi2: float
+    own_of_a: Floats
 
 
 def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
@@ -104,12 +105,15 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
         east_err,
         (float(parameters[0]), float(parameters[1])),
         float(residual @ np.linalg.solve(a.covariance, residual)),
+        jacobian[[a.reach**2, 0]],
     )
 
 
 def _none(reach: int) -> Boundaries:
     none = np.full((reach, reach), math.nan)
-    return Boundaries("failed", none, none, none, none, (math.nan, math.nan), math.nan)
+    return Boundaries(
+        "failed", none, none, none, none, (math.nan, math.nan), math.nan, np.full((2, reach**2), math.nan)
+    )
 
 
 def _areas(reach: int) -> Floats:

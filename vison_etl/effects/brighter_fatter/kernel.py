@@ -29,7 +29,7 @@ def inverse_laplacian(reach: int) -> Floats:
             for nx, ny in ((x + 1, y), (abs(x - 1), y), (x, y + 1), (x, abs(y - 1))):
                 if nx < reach and ny < reach:
                     laplacian[row, nx * reach + ny] += 1.0
-    inverse: Floats = -np.linalg.inv(laplacian)
+    inverse: Floats = np.asarray(-np.linalg.inv(laplacian), np.float64)
     inverse.flags.writeable = False
     return inverse
 

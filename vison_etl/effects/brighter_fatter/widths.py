@@ -55,15 +55,12 @@ def point_widths_um(east: float, north: float, signal_e: Floats) -> tuple[Floats
     across_x, across_y = -0.25 * east * signal_e, -0.25 * north * signal_e
     left = 1.0 - 2.0 * (across_x + across_y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        wide = [
-            PIXEL_UM * FWHM_PER_SIGMA * np.sqrt(-0.5 / np.log(across / left))
-            for across in (across_x, across_y)
-        ]
+        wide = [PIXEL_UM * FWHM_PER_SIGMA * np.sqrt(-0.5 / np.log(across / left)) for across in (across_x, across_y)]
     return wide[0], wide[1]
 
 
 def original_widths(
-    walls: tuple[float, float], covariance: Floats, gain: tuple[float, float], signals_adu: Floats, at_adu: float
+    walls: tuple[float, float], covariance: Floats, gain_e_per_adu: float, signals_adu: Floats, at_adu: float
 ) -> Widths:
     """Return the widths of the original at one signal, and the slopes of straight lines through those at the signals.
 
@@ -73,14 +70,14 @@ def original_widths(
         E_00 and N_00, px per electron.
     covariance
         Of (E_00, N_00, gain), shape (3, 3).
-    gain
-        Gain, e/ADU, and its error; the error is that in ``covariance``.
+    gain_e_per_adu
+        Gain.
     signals_adu
         Signals of the line, at least two, ADU.
     at_adu
         Signal of the widths, ADU.
     """
-    point = np.array([*walls, gain[0]])
+    point = np.array([*walls, gain_e_per_adu])
 
     def numbers(values: Floats) -> Floats:
         x, y = point_widths_um(values[0], values[1], values[2] * np.append(signals_adu, at_adu))
@@ -95,7 +92,8 @@ def original_widths(
         [(numbers(point + step) - numbers(point - step)) / (2.0 * step.sum()) for step in steps], axis=1
     )
     sigma = np.sqrt(np.diagonal(jacobian @ covariance @ jacobian.T))
-    return Widths(*numbers(point).tolist(), errors=tuple(sigma.tolist()))
+    x, y, slope_x, slope_y, ellipticity = numbers(point).tolist()
+    return Widths(x, y, slope_x, slope_y, ellipticity, tuple(sigma.tolist()))
 
 
 def growth(kernel: Measured, spot_sigma_px: float) -> tuple[tuple[float, float], tuple[float, float]]:
