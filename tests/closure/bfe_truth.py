@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vison_etl.effects.brighter_fatter.lags import Measured, multiplicity
+from vison_etl.pixels.brighter_fatter import Walls
 from vison_etl.simulate.build_up import BoundaryShift, accumulate, kernel
 from vison_etl.simulate.detector import Channel, channel
 from vison_etl.simulate.streams import Purpose, state_of, stream
@@ -50,7 +51,7 @@ def coefficients(images: list[np.ndarray], reach: int) -> Measured:
     """Return a_ij of flats of one level, without noise of their own, by the exact solution per frequency.
 
     S(k) = (exp(2 a(k) m) - 1) / (2 a(k)) is solved for a(k), k of a period of 32 px; covariances beyond ``reach`` count as none. The errors
-    are those of covariances of white noise.
+    are Bartlett's for sample covariances of that spectrum, carried through the linearised solution.
     """
     mean = float(np.mean([image.mean(dtype=np.float64) for image in images]))
     c = np.mean([covariances(image, reach) for image in images], axis=0)
@@ -59,15 +60,22 @@ def coefficients(images: list[np.ndarray], reach: int) -> Measured:
     spectrum = waves.T @ (c * multiplicity(reach)) @ waves / mean
     x = 0.5 * (spectrum - 1.0)
     for _ in range(50):
-        z = 2.0 * np.where(np.abs(x) < 1e-9, 1e-9, x)
-        value, slope = np.expm1(z) / z, 2.0 * (np.exp(z) * (z - 1.0) + 1.0) / z**2
+        value, slope = _solution(x)
         x = x - (value - spectrum) / slope
-    ends = np.where(np.arange(half + 1) % half == 0, 0.5, 1.0) / half
-    a = (waves * ends) @ (x / mean) @ (waves * ends).T
+    share = np.where(np.arange(half + 1) % half == 0, 0.5, 1.0) / half
+    a = (waves * share) @ (x / mean) @ (waves * share).T
+    basis = np.einsum("xk,yl->xykl", waves, waves).reshape(reach**2, -1)
+    weights = np.outer(share, share).ravel()
     n = sum(image.size for image in images)
-    sigma = c[0, 0] / mean**2 / np.sqrt(n) * np.where(multiplicity(reach) == 4, np.sqrt(0.5), 1.0)
-    sigma[0, 0] *= np.sqrt(2.0)
-    return Measured(a, np.diag(sigma.ravel() ** 2))
+    sampling = 2.0 / n * (basis * (weights * (mean * spectrum.ravel()) ** 2)) @ basis.T
+    back = (basis * (weights / _solution(x)[1].ravel())) @ (basis * multiplicity(reach).reshape(-1, 1)).T / mean**2
+    return Measured(a, back @ sampling @ back.T)
+
+
+def _solution(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return S / m and its derivative by x = a(k) m."""
+    z = 2.0 * np.where(np.abs(x) < 1e-9, 1e-9, x)
+    return np.expm1(z) / z, 2.0 * (np.exp(z) * (z - 1.0) + 1.0) / z**2
 
 
 @dataclass(frozen=True)
@@ -91,3 +99,14 @@ def moments(image: np.ndarray) -> Moments:
     y, x = image.sum(axis=1) / total, image.sum(axis=0) / total
     variances = [p @ axis**2 - (p @ axis) ** 2 for p, axis in ((x, axes[1]), (y, axes[0]))]
     return Moments(*variances, float(image.max()))
+
+
+def true_walls(shift: BoundaryShift, reach: int) -> Walls:
+    """Return what the charge of a pixel pushes through all walls around it, lags below ``reach``."""
+    middle = reach - 1
+    east, north = np.zeros((2 * reach - 1, 2 * reach)), np.zeros((2 * reach, 2 * reach - 1))
+    for d in (-2, -1, 0, 1, 2):
+        for near, far, image in ((shift.near_x, shift.far_x, east), (shift.near_y, shift.far_y, north.T)):
+            image[middle + d, middle + 1], image[middle + d, middle] = near[abs(d)], -near[abs(d)]
+            image[middle + d, middle + 2], image[middle + d, middle - 1] = far[abs(d)], -far[abs(d)]
+    return Walls(east, north)

@@ -6,7 +6,8 @@ import pytest
 from tests.effects.brighter_fatter.test_lags_and_kernel import coefficients, drawn, errors
 from tests.pulls import assert_pulls
 from vison_etl.effects.brighter_fatter import boundary
-from vison_etl.effects.brighter_fatter.lags import Measured, multiplicity
+from vison_etl.effects.brighter_fatter.lags import Measured, mirrored, multiplicity
+from vison_etl.pixels.brighter_fatter import area_change
 
 REACH = 9
 
@@ -77,3 +78,13 @@ def test_a_field_that_does_not_fall_off_is_at_the_bound():
     north, east = smooth_walls(4e-7, -8.0)
     found = boundary.solve(Measured(areas_of(north, east), np.diag(np.full(81, 1e-12**2))))
     assert found.status == "bound"
+
+
+def test_shifts_as_currents():
+    found = boundary.solve(Measured(coefficients(), errors()))
+    walls = boundary.pushes(found)
+    # The window of lags ends with the outermost walls, which give the next ring of pixels what they take.
+    np.testing.assert_allclose(area_change(walls)[1:-1, 1:-1], mirrored(boundary.areas(found)), atol=1e-20)
+    np.testing.assert_allclose(boundary.areas(found), areas_of(found.north, found.east), atol=1e-20)
+    assert walls.east[8, 9] == -found.east[0, 0] > 0
+    assert walls.north[10, 9] == -found.north[1, 1]

@@ -29,6 +29,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expi
 
 from vison_etl.effects.brighter_fatter.lags import Floats, Measured, errors_of
+from vison_etl.pixels.brighter_fatter import Walls
 
 RATE_BOUNDS = (-3.0, -0.02)
 """Range of p_1, 1/px: the field of the charge falls off within a third of a pixel, or does not within 50 px."""
@@ -79,7 +80,6 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
     if smooth is None:
         return _none(a.reach)
     parameters, of_a = smooth
-    areas = _areas(a.reach)
     walls, by_a = _walls(a, parameters)
     by_parameters = np.stack(
         [
@@ -90,7 +90,7 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
     )
     jacobian = by_a + by_parameters @ of_a
     sigma = errors_of(jacobian @ a.covariance @ jacobian.T)
-    residual = a.values.ravel() - areas @ walls
+    residual = a.values.ravel() - _areas(a.reach) @ walls
     shape = (2, *a.values.shape)
     (north, east), (north_err, east_err) = walls.reshape(shape), sigma.reshape(shape)
     if not (north[0, 0] < 0 and east[0, 0] < 0):
@@ -107,6 +107,25 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
         float(residual @ np.linalg.solve(a.covariance, residual)),
         jacobian[[a.reach**2, 0]],
     )
+
+
+def areas(found: Boundaries) -> Floats:
+    """Return equation (1): by how much the pixels grow, 1/e, shape (r, r)."""
+    walls = np.concatenate([found.north.ravel(), found.east.ravel()])
+    grown: Floats = (_areas(found.north.shape[0]) @ walls).reshape(found.north.shape)
+    return grown
+
+
+def pushes(found: Boundaries) -> Walls:
+    """Return the shifts as currents through walls of both signs of lags: a wall that moves towards a pixel takes light from it."""
+    return Walls(_both_signs(found.east), np.ascontiguousarray(_both_signs(found.north.T).T))
+
+
+def _both_signs(shift: Floats) -> Floats:
+    """Return currents along the first axis of lags, shape (2 r - 1, 2 r), indexed [other lag, lag]."""
+    outwards = np.concatenate([shift[::-1], -shift])
+    image: Floats = np.concatenate([outwards[:, :0:-1], outwards], axis=1).T
+    return np.ascontiguousarray(image)
 
 
 def _none(reach: int) -> Boundaries:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from vison_etl.effects.brighter_fatter import boundary, kernel, widths
 from vison_etl.effects.brighter_fatter.boundary import Boundaries
 from vison_etl.effects.brighter_fatter.lags import Floats, Measured, balanced
-from vison_etl.effects.brighter_fatter.residuals import Residuals, residuals
+from vison_etl.effects.brighter_fatter.residuals import (
+    Residuals,
+    first_order,
+    inverse,
+    photon_covariances,
+    residuals,
+)
 from vison_etl.effects.brighter_fatter.widths import Widths
 from vison_etl.effects.covariance.levels import Level
 from vison_etl.effects.covariance.record import CovarianceFit
+
+Method = Literal["inverse", "g15"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class Channel:
     """Results of one channel whose fit is ``ok``.
 
     ``a``: as measured; ``kernel``: K of the coefficients whose sum is zero; ``growth``: how K grows per electron, None where c was held
-    at zero; ``widths``: None without boundaries or with fewer than two levels; ``levels``: those of the fit.
+    at zero; ``widths``: None without boundaries or with fewer than two levels; ``levels``: those of the fit, by method of correction.
     """
 
     a: Measured
@@ -51,7 +61,7 @@ class Channel:
     boundaries: Boundaries
     widths: Widths | None
     spots: tuple[Spot, ...]
-    levels: tuple[tuple[Level, Residuals], ...]
+    levels: tuple[tuple[Level, Method, Residuals], ...]
 
 
 def analyse(fit: CovarianceFit, levels: list[Level], rules: Rules) -> Channel:
@@ -81,23 +91,26 @@ def analyse(fit: CovarianceFit, levels: list[Level], rules: Rules) -> Channel:
     for sigma in rules.spot_sigmas_px:
         (x, y), (x_err, y_err) = widths.growth(push, sigma)
         spots.append(Spot(sigma, x, x_err, y, y_err))
-    gain = found.gain_e_per_adu
     corrected = [
-        (
-            level,
-            residuals(
-                gain**2 * level.covariance_adu2 - found.n_e2,
-                gain**2 * level.covariance_adu2_err,
-                conserving.values,
-                c,
-                gain * level.mean_adu,
-                min(rules.residual_lags + 1, reach),
-            ),
-        )
+        (level, method, one)
         for level in used
+        for method, one in _corrected(fit, level, conserving.values, c, walls, rules.residual_lags)
     ]
     signals = np.array([level.mean_adu for level in used])
     return Channel(a, push, growth, walls, _widths(fit, walls, signals, rules.at_adu), tuple(spots), tuple(corrected))
+
+
+def _corrected(
+    fit: CovarianceFit, level: Level, a: Floats, c: Floats, walls: Boundaries, lags: int
+) -> Iterator[tuple[Method, Residuals]]:
+    """Yield the residuals of one level by method."""
+    gain, noise = fit.coefficients.gain_e_per_adu, fit.coefficients.n_e2
+    measured, error = gain**2 * level.covariance_adu2 - noise, gain**2 * level.covariance_adu2_err
+    signal_e, n_lags = gain * level.mean_adu, min(lags + 1, a.shape[0])
+    model = photon_covariances(a, c, signal_e)
+    yield "inverse", residuals(measured, error, model, inverse(a, c, signal_e), n_lags)
+    if walls.status != "failed":
+        yield "g15", residuals(measured, error, model, first_order(boundary.areas(walls), signal_e), n_lags)
 
 
 def _widths(fit: CovarianceFit, walls: Boundaries, signals_adu: Floats, at_adu: float) -> Widths | None:

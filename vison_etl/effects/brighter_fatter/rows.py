@@ -126,11 +126,12 @@ def _spots(name: Row, channel: Channel) -> Iterator[Row]:
 
 def _residuals(name: Row, fit: CovarianceFit, channel: Channel) -> Iterator[Row]:
     per_adu2 = fit.coefficients.gain_e_per_adu**-2
-    for level, found in channel.levels:
+    for level, method, found in channel.levels:
         for i, j in np.ndindex(found.after.shape):
             yield {
                 **name,
                 "script_column": level.label,
+                "method": method,
                 "lag_x": i,
                 "lag_y": j,
                 "mean_adu": level.mean_adu,
