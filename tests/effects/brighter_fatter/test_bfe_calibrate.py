@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.closure.covariance_truth import Truth
+from tests.closure.covariance_fit_truth import Truth
 from tests.closure.ptc_truth import Physics
-from tests.effects.photon_transfer.covariance_frames import simulated_covariances
+from tests.effects.photon_transfer.ptc_covariance_frames import simulated_covariances
 from tests.effects.photon_transfer.ptc_frames import calibration_input, simulated_test
 from tests.pulls import assert_pulls
 from tests.report.test_effect_charts import axis_titles
