@@ -185,21 +185,26 @@ def test_spots_get_their_width_back(detectors, sigma):
     assert one_pass[:, 3].mean() > 0.02
 
 
-@pytest.mark.parametrize("sigma", SPOT_SIGMAS)
-def test_spots_with_what_flats_can_tell(detectors, sigma):
-    """Size to 4.5 %, three errors of the mean of the channels; a scalar kernel shares the area lost between the axes its own way, to 12 %."""
-    found = left_over(detectors, lambda d: d.walls, correct, sigma)
+def beyond_noise(found):
+    """Return by how much the modulus of a mean over the channels exceeds 3.3 of its errors, shape (4,)."""
     error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
     assert error[2] < 0.015
-    assert abs(found[:, 2].mean()) < 0.045
-    assert (np.abs(found.mean(axis=0)[:2]) < 0.12).all()
+    return np.abs(found.mean(axis=0)) - 3.3 * error
+
+
+@pytest.mark.parametrize("sigma", SPOT_SIGMAS)
+def test_spots_with_what_flats_can_tell(detectors, sigma):
+    """Size and peak within the noise; a scalar kernel shares the growth out between the axes its own way, which is 8 % off here."""
+    found = beyond_noise(left_over(detectors, lambda d: d.walls, correct, sigma))
+    assert (found[2:] < 0.002).all()
+    assert (found[:2] < 0.08).all()
 
 
 @pytest.mark.parametrize("sigma", SPOT_SIGMAS)
 def test_spots_with_boundary_shifts(detectors, sigma):
-    """Both axes to 4.5 %: the detector, as the closure, has the walls beside a pixel yield alike along x and y."""
-    found = left_over(detectors, lambda d: boundary.pushes(d.boundaries), correct, sigma)
-    assert (np.abs(found.mean(axis=0)[:3]) < 0.045).all()
+    """Both axes within the noise: this detector, as the closure, has the walls beside a pixel yield alike along x and y."""
+    found = beyond_noise(left_over(detectors, lambda d: boundary.pushes(d.boundaries), correct, sigma))
+    assert (found < 0.003).all()
 
 
 @pytest.mark.parametrize("sigma", SPOT_SIGMAS)

@@ -101,7 +101,7 @@ def test_headline_numbers(found):
     assert (widths["fwhm_y_um"] > widths["fwhm_x_um"]).all()
     assert (widths["ellipticity"] < 0).all()
     growth = of_good(found.tables["bfe_spot_growth"]).filter(spot_sigma_px=1.0)
-    assert growth["fwhm_x_growth_px_per_100ke"].is_between(1e-3, 1e-2).all()
+    assert growth["fwhm_x_growth_px_per_e"].is_between(1e-8, 1e-7).all()
 
 
 def test_residuals(found):

@@ -19,6 +19,7 @@ _CHANNEL = ("ccd", "quadrant")
 _AXES = {"x": "along x", "y": "along y"}
 _STATES = ("measured", "corrected", "one pass")
 _POINTS = 25
+_SPOT_E = 1e5
 
 
 def charts(tables: Tables) -> list[Figure]:
@@ -165,7 +166,7 @@ def _dashes() -> alt.StrokeDash:
 
 
 def _growth(tables: Tables) -> Figure | None:
-    x, y = (f"fwhm_{axis}_growth_px_per_100ke" for axis in "xy")
+    x, y = (f"fwhm_{axis}_growth_px_per_e" for axis in "xy")
     rows = _both_axes(
         common.given(tables, "bfe_spot_growth").select(*_CHANNEL, "spot_sigma_px", x, f"{x}_err", y, f"{y}_err"),
         x,
@@ -174,6 +175,7 @@ def _growth(tables: Tables) -> Figure | None:
     )
     if rows.is_empty():
         return None
+    rows = rows.with_columns(pl.col("growth_px", "growth_px_err") * _SPOT_E)
     rows = common.with_bar(rows.sort(*_CHANNEL, "axis", "spot_sigma_px"), "growth_px")
     base = alt.Chart(common.compact(rows)).encode(
         alt.X("spot_sigma_px:Q", title="sigma of the spot (px)", scale=common.tight()),

@@ -11,8 +11,6 @@ from vison_etl.effects.brighter_fatter.channel import Channel, axis_ratio
 from vison_etl.effects.covariance.record import CovarianceFit
 
 Row = dict[str, Any]
-_PER = 1e5
-"""Electrons of a spot for which its growth is given."""
 
 
 def channel_rows(
@@ -117,10 +115,10 @@ def _spots(name: Row, channel: Channel) -> Iterator[Row]:
         yield {
             **name,
             "spot_sigma_px": spot.sigma_px,
-            "fwhm_x_growth_px_per_100ke": _PER * spot.x,
-            "fwhm_x_growth_px_per_100ke_err": _PER * spot.x_err,
-            "fwhm_y_growth_px_per_100ke": _PER * spot.y,
-            "fwhm_y_growth_px_per_100ke_err": _PER * spot.y_err,
+            "fwhm_x_growth_px_per_e": spot.x,
+            "fwhm_x_growth_px_per_e_err": spot.x_err,
+            "fwhm_y_growth_px_per_e": spot.y,
+            "fwhm_y_growth_px_per_e_err": spot.y_err,
         }
 
 
