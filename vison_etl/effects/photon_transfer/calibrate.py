@@ -18,9 +18,18 @@ from vison_etl.effects.photon_transfer.curve_rows import gain_rows, point_rows
 from vison_etl.effects.photon_transfer.flags import flags
 from vison_etl.effects.photon_transfer.fluence import fluence_rows, variance_levels
 from vison_etl.effects.photon_transfer.inputs import Key, channels_of, rules_of, tiles_of_used_frames
+from vison_etl.effects.photon_transfer.tile_turnoff_rows import turnoff_rows
 from vison_etl.effects.rows import result_frame
 
-TABLES = ("ptc_points", "gain", "covariances", "bfe_coefficients", "covariance_fits", "gain_vs_fluence")
+TABLES = (
+    "ptc_points",
+    "gain",
+    "covariances",
+    "bfe_coefficients",
+    "covariance_fits",
+    "gain_vs_fluence",
+    "turnoff_tiles",
+)
 
 
 def calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -31,7 +40,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     describes pairs and levels (chi2, level_chi2, each not less probable than ``badfit_p``), else the exponential.
     ``ptc_points`` has every pair, used or not, with the reason why not; ``covariances`` means over the pairs of each script column;
     ``bfe_coefficients`` every lag of every channel with covariances; ``covariance_fits`` the fits with c free and c = 0,
-    sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit.
+    sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile that was measured.
 
     Flags: BADFIT and NO_PAIRS, see ``flags``.
     """
@@ -57,5 +66,6 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
             rows["bfe_coefficients"] += coefficient_rows(key, channel.covariances.chosen)
         rows["covariance_fits"] += fit_rows(key, channel.covariances)
         rows["gain_vs_fluence"] += fluence_rows(key, channel, variance_levels(channel, given.tiles, labels, levels))
+        rows["turnoff_tiles"] += turnoff_rows(key, tiles, given.tiles, channel, rules)
     tables: dict[str, pl.DataFrame] = {name: result_frame(name, records) for name, records in rows.items()}
     return Calibrated(tables, tuple(flags(channels, rules.badfit_p)))

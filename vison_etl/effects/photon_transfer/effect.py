@@ -47,7 +47,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=4,
+    version=5,
     measurements=(
         Measurement(
             name="tiles",
@@ -68,5 +68,13 @@ EFFECT = Effect(
     ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("ptc_points", "gain", "covariances", "bfe_coefficients", "covariance_fits", "gain_vs_fluence"),
+    tables=(
+        "ptc_points",
+        "gain",
+        "covariances",
+        "bfe_coefficients",
+        "covariance_fits",
+        "gain_vs_fluence",
+        "turnoff_tiles",
+    ),
 )

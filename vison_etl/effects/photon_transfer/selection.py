@@ -60,13 +60,14 @@ def select(tiles: Tiles, rules: TileRules) -> Selection:
         points = Points(tiles.mean_adu, tiles.variance_adu2, tiles.variance_adu2_err / tiles.variance_adu2)
     cut = saturated | levels_cut_by_adc(tiles.mean_adu, tiles.level, measured, saturated)
     good = measured & ~cut & ~mismatched & ~sparse
-    turnoff = find_turnoff(_turnoff_data(tiles, points, good), rules.turnoff)
+    turnoff = find_turnoff(turnoff_data(tiles, points, good), rules.turnoff)
     chosen = good & (np.nan_to_num(tiles.mean_adu, nan=math.inf) <= turnoff.good_below_adu)
     whole = np.setdiff1d(tiles.pair[chosen], tiles.pair[(measured | saturated) & ~chosen])
     return Selection(points, measured, mismatched, sparse, cut, good, chosen, turnoff, whole)
 
 
-def _turnoff_data(tiles: Tiles, points: Points, good: Mask) -> TurnoffData:
+def turnoff_data(tiles: Tiles, points: Points, good: Mask) -> TurnoffData:
+    """Return the tiles as the search for turn-offs wants them, those marked in ``good`` usable."""
     return TurnoffData(
         points=points,
         kurtosis=tiles.excess_kurtosis,
