@@ -62,14 +62,15 @@ class EdgeProfile:
     n_lines_out: int
 
 
-def edge_profiles(quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend: int) -> Iterator[EdgeProfile]:
+def edge_profiles(
+    quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend: int, *, clip_sigma: float = CLIP_SIGMA
+) -> Iterator[EdgeProfile]:
     """Yield the profiles of one quadrant: serial trailing and leading, parallel trailing and leading, where the rows were read.
 
     Parameters
     ----------
     quadrant
-        Canonical, shape (hQ, wQ): ``>i2`` as in the file, native uint16 (codes; 0 and 65535 do not count), or floats (a master, NaN
-        where there is no data).
+        Canonical, shape (hQ, wQ): ``>i2`` as in the file or native uint16. Codes 0 and 65535 do not count.
     vstart, vend
         Canonical rows kept, half open.
 
@@ -79,23 +80,21 @@ def edge_profiles(quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend:
     standard deviations (from quartiles) from the median. Parallel: per row, less its own prescan, the mean over the image columns with
     the same clip over columns.
     """
-    yield from _serial(quadrant, geometry, vstart, vend)
-    yield from _parallel(quadrant, geometry, vstart, vend)
+    yield from _serial(quadrant, geometry, (vstart, vend), clip_sigma)
+    yield from _parallel(quadrant, geometry, (vstart, vend), clip_sigma)
 
 
 def _values(part: NDArray[Any]) -> Float:
     """Return codes as floats, NaN for what is lost or saturated."""
     values = np.array(part, np.float64, order="C")
-    if part.dtype.kind == "f":
-        return values
     if part.dtype.kind == "i":
         values += CODES // 2
     values[(values == 0) | (values == CODES - 1)] = np.nan
     return values
 
 
-def _serial(quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend: int) -> Iterator[EdgeProfile]:
-    window = region_window(geometry, "pre", vstart, vend)
+def _serial(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], clip: float) -> Iterator[EdgeProfile]:
+    window = region_window(geometry, "pre", *kept)
     if window is None or window.y1 - window.y0 < _MIN_LINES:
         return
     x0, end = geometry.prescan, geometry.prescan + geometry.image_columns
@@ -104,29 +103,33 @@ def _serial(quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend: int) 
     before = _values(quadrant[rows, x0 - IMAGE_PX : x0 + IMAGE_PX])
     base = row_offsets(_values(quadrant[rows, window.x0 : window.x1]))
     common = row_offsets(over[:, IMAGE_PX:])
+    # a pixel is part of the mean it is compared with
+    own = np.sqrt(geometry.overscan / (geometry.overscan - 1.0))
     for edge, lines in (("trailing", over), ("leading", before)):
         used = np.isfinite(lines).all(axis=1) & np.isfinite(base) & np.isfinite(common)
         out = int(used.size - used.sum())
         if used.sum() < _MIN_LINES:
             continue
         level = common[used] - base[used]
-        mean, error, n = _clipped(lines[used] - common[used, None])
+        mean, error, n = _clipped(lines[used] - common[used, None], clip)
+        if edge == "trailing":
+            error = error * own
         spread = float(np.std(level, ddof=1)) / np.sqrt(level.size)
         pixel = np.arange(lines.shape[1]) - IMAGE_PX + 1
         yield EdgeProfile("serial", edge, pixel, mean + level.mean(), error, n, float(base[used].mean()), spread, out)
 
 
-def _parallel(quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend: int) -> Iterator[EdgeProfile]:
-    stop = min(vend, geometry.quadrant_rows)
+def _parallel(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], clip: float) -> Iterator[EdgeProfile]:
+    vstart, stop = kept[0], min(kept[1], geometry.quadrant_rows)
     edge_row = geometry.image_rows
     if vstart <= edge_row - IMAGE_PX and stop > edge_row:
-        yield from _of_rows(quadrant, geometry, "trailing", slice(edge_row - IMAGE_PX, stop), IMAGE_PX - 1)
+        yield from _of_rows(quadrant, geometry, "trailing", slice(edge_row - IMAGE_PX, stop), IMAGE_PX - 1, clip)
     if vstart == 0 and stop >= IMAGE_PX:
-        yield from _of_rows(quadrant, geometry, "leading", slice(0, IMAGE_PX), -1)
+        yield from _of_rows(quadrant, geometry, "leading", slice(0, IMAGE_PX), -1, clip)
 
 
 def _of_rows(
-    quadrant: NDArray[Any], geometry: Geometry, edge: str, rows: slice, last: int
+    quadrant: NDArray[Any], geometry: Geometry, edge: str, rows: slice, last: int, clip: float
 ) -> Iterator[EdgeProfile]:
     prescan = region_window(geometry, "pre", 0, geometry.quadrant_rows)
     if prescan is None:
@@ -138,7 +141,7 @@ def _of_rows(
     used = np.isfinite(lines).all(axis=1)
     if used.sum() < _MIN_LINES:
         return
-    mean, error, n = _clipped(lines[used] - base)
+    mean, error, n = _clipped(lines[used] - base, clip)
     # rows differ by the noise that all their pixels share: the scatter of the prescan about the mean of its row says how well it is known
     scatter = np.nanvar(pre, axis=1, ddof=1) / np.isfinite(pre).sum(axis=1)
     error = np.sqrt(error**2 + np.nanmedian(scatter))
@@ -147,13 +150,13 @@ def _of_rows(
     yield EdgeProfile("parallel", edge, pixel, mean, error, n, float(np.nanmean(base)), 0.0, out)
 
 
-def _clipped(lines: Float) -> tuple[Float, Float, NDArray[np.int64]]:
-    """Return mean, its error and the number of values per column of (lines, pixels), beyond 5 sigma left out."""
+def _clipped(lines: Float, sigma: float) -> tuple[Float, Float, NDArray[np.int64]]:
+    """Return mean, its error and the number of values per column of (lines, pixels), those beyond ``sigma`` left out."""
     values = np.ascontiguousarray(lines.T)
     size = values.shape[1]
     ranks = (size // 4, size // 2, (3 * size) // 4)
     low, middle, high = np.partition(values, ranks, axis=1)[:, ranks].T
-    reach = CLIP_SIGMA * np.maximum((high - low) / _QUARTILE_SIGMA, _LEAST_SIGMA)
+    reach = sigma * np.maximum((high - low) / _QUARTILE_SIGMA, _LEAST_SIGMA)
     values -= middle[:, None]
     is_used = np.abs(values) <= reach[:, None]
     n = is_used.sum(axis=1)

@@ -16,6 +16,8 @@ POWERS = (1.0, 0.5, 0.75)
 STRAIGHT = 1.0
 
 _BAD_FIT = 1e-3
+_SAME = 0.02
+_LEAST_STRUCTURE_ADU = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,20 @@ def curves(overscan: Overscan, used: NDArray[np.bool_]) -> Lines | None:
 
     The intercepts of all pixels are drawn from one distribution: the structure of the offset does not know where the image ends. Its
     width is measured on the second half of the overscan. With three fluences p = 1 and 1/2, with four also 3/4, with two only p = 1. None for
-    less than two fluences.
+    less than two fluences. Fluences that differ by less than 2 % of the highest count as one.
     """
-    n = int(used.sum())
+    n = _distinct(overscan.level[used])
     if n < 2:
         return None
     structure = _structure(overscan, used)
     return of_powers(overscan, used, POWERS[: min(n - 1, len(POWERS))], structure)
+
+
+def _distinct(level: Float) -> int:
+    """Return how many levels there are that differ by more than 2 % of the highest."""
+    if level.size == 0:
+        return 0
+    return 1 + int(np.sum(np.diff(np.sort(level)) > _SAME * level.max())) if level.max() > 0 else 1
 
 
 def _structure(overscan: Overscan, used: NDArray[np.bool_]) -> float:
@@ -105,7 +114,7 @@ def _structure(overscan: Overscan, used: NDArray[np.bool_]) -> float:
     design = np.stack([np.ones_like(u), u], axis=1)
     normal = np.linalg.inv(design.T @ (weights[:, None] * design))
     found = (normal @ (design.T * weights) @ relative(overscan.signal[used])[:, half:])[0]
-    return float(np.sqrt(np.sum(found**2) / (found.size - 1)))
+    return max(float(np.sqrt(np.sum(found**2) / (found.size - 1))), _LEAST_STRUCTURE_ADU)
 
 
 def of_powers(
@@ -120,7 +129,7 @@ def of_powers(
     whitened = design[None] / error.T[:, :, None]
     normal = np.swapaxes(whitened, 1, 2) @ whitened
     normal[:, 0, 0] += structure**-2
-    inverse = np.linalg.inv(normal)
+    inverse: Float = np.linalg.inv(normal).astype(np.float64)
     to_coefficients = inverse @ np.swapaxes(whitened, 1, 2) / error.T[:, None, :]
     value = np.einsum("kmj,jk->km", to_coefficients, signal)
     residual = (signal - (value @ design.T).T) / error

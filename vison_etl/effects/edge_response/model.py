@@ -30,14 +30,19 @@ AGREEMENT_SIGMA = 3.0
 _AT_BOUND = 0.2
 _BOUND = 1.03
 _SIGNIFICANT = 5.0
+_SEPARATE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``release_px``: shortest and longest release that counts as deferred charge; ``has_bounce``: serial edges only."""
+    """``release_px``: shortest and longest release that counts as deferred charge; ``has_bounce``: serial edges only.
+
+    ``leading_transfers``: transfers of the first image pixel, whose loss is taken from what the leading edge shows.
+    """
 
     release_px: tuple[float, float]
     has_bounce: bool
+    leading_transfers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,9 @@ class Separation:
 
     Parameters
     ----------
-    bounce, trailing
-        Bounce (value, error), with the leading edge where it agrees, and from the trailing edge alone; None where there is none.
+    bounce, leading, trailing
+        Bounce (value, error): from both edges where they agree, from the leading edge less its deferred charge, and from the trailing
+        edge alone; None where there is none.
     tail_px
         tau, px; None where there is no deferred charge at 5 sigma to measure it on.
     response
@@ -64,13 +70,14 @@ class Separation:
         Response per fluence and pixel, shape (J, K); NaN where the level is not positive.
     cti, first_cti
         Per fluence, shape (J,): from the sum of the tail, and from its first pixel alone.
-    beyond
-        Fraction of the deferred charge beyond the last overscan pixel, extrapolated.
+    shape, beyond
+        Kind of tail; fraction of the deferred charge beyond the last overscan pixel, extrapolated.
     correlation
         Of the bounce with the deferred charge in the first pixel.
     """
 
     bounce: tuple[float, float] | None
+    leading: tuple[float, float] | None
     trailing: tuple[float, float] | None
     leading_used: bool
     tail_px: tuple[float, float] | None
@@ -78,6 +85,7 @@ class Separation:
     points: Values
     cti: Values
     first_cti: Values
+    shape: str
     beyond: float
     correlation: float | None
     chi2: float
@@ -112,6 +120,8 @@ def separate(
     trailing = _bounce(alone) if options.has_bounce else None
     tails, joined = alone, False
     if trailing is not None and leading is not None:
+        lost = _first_pixel(alone)[0] / lines.reference * options.leading_transfers / overscan.transfers
+        leading = leading[0] - lost, leading[1]
         apart = abs(trailing[0] - leading[0]) / np.hypot(trailing[1], leading[1])
         if apart <= AGREEMENT_SIGMA:
             tails, joined = fit_tails(lines, options.release_px, leading, bounces=True), True
@@ -121,6 +131,7 @@ def separate(
     first = (float(response.value[0]), float(response.error[0]))
     return Separation(
         bounce=bounce,
+        leading=leading,
         trailing=trailing,
         leading_used=joined,
         tail_px=tails.average(tails.tau) if abs(deferred[0]) > _SIGNIFICANT * deferred[1] else None,
@@ -128,11 +139,12 @@ def separate(
         points=_points(overscan, lines, tails),
         cti=_cti(overscan, lines, tails, summed=True),
         first_cti=_cti(overscan, lines, tails, summed=False),
+        shape=tails.family.name,
         beyond=float(tails.weight @ (1.0 - tails.shapes.sum(axis=1) / tails.sums)),
         correlation=_correlation(tails) if options.has_bounce else None,
         chi2=lines.chi2 + tails.chi2,
         dof=lines.dof + tails.dof,
-        is_separate=bounce is None or abs(first[0]) < _SIGNIFICANT * first[1] or bounce[1] < 0.5 * abs(first[0]),
+        is_separate=bounce is None or abs(first[0]) < _SIGNIFICANT * first[1] or bounce[1] < _SEPARATE * abs(first[0]),
         is_at_bound=_is_at_bound(tails, options.release_px) and abs(deferred[0]) > _SIGNIFICANT * deferred[1],
     )
 
@@ -143,9 +155,9 @@ def leading_bounce(level: Float, first: Float, error: Float, scatter: float) -> 
     Parameters
     ----------
     level, first, error
-        Mean of the following image pixels and first pixel above the base per fluence, ADU, shape (J,), and the error of the latter.
+        What the image pixels that follow let expect of the first one, that pixel above the base, and its error, ADU, per fluence, shape (J,).
     scatter
-        Scatter of the mean response from column to column, relative: what the first column may be unlike the others.
+        Error of what is expected, relative: the mean response differs from column to column.
     """
     if level.size < 2 or not np.ptp(level) > 0:
         return None
@@ -175,7 +187,10 @@ def _correlation(tails: Tails) -> float:
     bounce, amplitude = tails.bounce - w @ tails.bounce, tails.amplitudes.sum(axis=1)
     amplitude = amplitude - w @ amplitude
     covariance = w @ (s2 * tails.with_bounce.sum(axis=1) + bounce * amplitude)
-    variances = (w @ (s2 * tails.bounce_var + bounce**2), w @ (s2 * tails.amplitude_cov.sum(axis=(1, 2)) + amplitude**2))
+    variances = (
+        w @ (s2 * tails.bounce_var + bounce**2),
+        w @ (s2 * tails.amplitude_cov.sum(axis=(1, 2)) + amplitude**2),
+    )
     return float(covariance / np.sqrt(variances[0] * variances[1]))
 
 
@@ -204,7 +219,7 @@ def _cti(overscan: Overscan, lines: Lines, tails: Tails, *, summed: bool) -> Val
         level = overscan.level[j]
         projection = _projections(tails.shapes, overscan.error[j])[1]
         deferred = projection @ clean[j] - projection[:, 0] * level * tails.bounce
-        noise = _variance(overscan, lines, projection, j) + (projection[:, 0] * level) ** 2 * tails.bounce_var
+        noise = _variance(overscan, lines, projection, int(j)) + (projection[:, 0] * level) ** 2 * tails.bounce_var
         factor = (tails.sums if summed else 1.0) / (level * overscan.transfers)
         values[j], errors[j] = tails.average(deferred * factor, tails.scale**2 * noise * factor**2)
     return Values(values, errors)
@@ -222,7 +237,7 @@ def _points(overscan: Overscan, lines: Lines, tails: Tails) -> Values:
         rest[0] -= level * tails.bounce[best]
         values[j] = (clean[j] - pedestal @ rest) / level
         unit = np.eye(clean.shape[1]) - pedestal
-        errors[j] = np.sqrt(_variance(overscan, lines, unit, j)) / level
+        errors[j] = np.sqrt(_variance(overscan, lines, unit, int(j))) / level
     return Values(values, errors)
 
 

@@ -145,8 +145,9 @@ def _joined(problem: _Problem, fits: list[_Fit], chi2: float) -> Tails:
         weight *= np.exp(-0.5 * (fit.cost - best.cost) / scale**2) / weight.sum()
         profile = shapes(fit.family, points, pixels)
         parts.append((weight, profile, shapes(fit.family, points).sum(axis=1), *solved.values))
-    weight, *rest = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Tails(best.family, weight / weight.sum(), *rest, chi2=chi2, dof=problem.dof, scale=scale)
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    weight = columns[0] / columns[0].sum()
+    return Tails(best.family, weight, *columns[1:], chi2, problem.dof, scale)  # type: ignore[arg-type,call-arg]
 
 
 def _loosened(lines: Lines, problem: _Problem, fit: _Fit) -> Lines:
