@@ -37,13 +37,15 @@ OF_TEST = {
         "defects",
         "defect_counts",
         "edge_response",
+        "edge_separation",
+        "full_well",
         "cti",
         "prnu",
         "light_source",
         "gain",
         "bfe_coefficients",
     },
-    "NL02": {"nonlinearity", "nonlinearity_curve", "edge_response", "cti"},
+    "NL02": {"nonlinearity", "nonlinearity_curve", "edge_response", "edge_separation", "full_well", "cti"},
 }
 
 

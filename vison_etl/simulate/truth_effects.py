@@ -15,7 +15,7 @@ from vison_etl.simulate.persistence import filled_pixels, persistence
 from vison_etl.simulate.pumping import polarity, traps
 from vison_etl.simulate.response import in_condition, nl_pct
 from vison_etl.simulate.setup import Latent
-from vison_etl.simulate.transfer import TAIL_PX, tail, transfer
+from vison_etl.simulate.truth_edges import TABLES as EDGE_TABLES
 from vison_etl.simulate.truth_rows import Acquired, Row, channels, flats, is_lit, keys
 
 _LEAST_DARK_S = 60.0
@@ -144,36 +144,6 @@ def trap_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
                 number += 1
 
 
-def cti_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
-    """Yield the deferred charge per transfer, for each column of flats."""
-    for column in sorted({e.script_column for e in flats(acquired)}):
-        for channel in channels(bench):
-            truth = transfer(channel)
-            for direction, value in (("parallel", truth.parallel_cti), ("serial", truth.serial_cti)):
-                yield keys(bench, acquired, channel) | {"script_column": column, "direction": direction, "cti": value}
-
-
-def edge_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
-    """Yield the response of the overscan pixels: deferred charge of the last image pixels, and the bounce along rows."""
-    if not flats(acquired):
-        return
-    geometry = bench.geometry
-    for channel in channels(bench):
-        truth = transfer(channel)
-        transfers = {"parallel": geometry.image_rows, "serial": geometry.prescan + geometry.image_columns}
-        for direction, cti in (("parallel", truth.parallel_cti), ("serial", truth.serial_cti)):
-            weights = tail(direction)
-            for pixel in range(1, TAIL_PX + 1):
-                back = np.arange(pixel - 1, TAIL_PX)
-                deferred = float(np.sum(weights[back] * cti * (transfers[direction] - (back - pixel + 1))))
-                bounce = truth.bounce if direction == "serial" and pixel == 1 else 0.0
-                yield keys(bench, acquired, channel) | {
-                    "direction": direction,
-                    "pixel": pixel,
-                    "response": deferred + bounce,
-                }
-
-
 def curve_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the response of the chain, for acquisitions with at least five fluences of the flat source."""
     if len({round(e.shot.exptime_s, 6) for e in flats(acquired)}) < 5:
@@ -244,10 +214,9 @@ TABLES: Mapping[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
     "injection_vs_ig1": ig1_rows,
     "injection_vs_idl": idl_rows,
     "traps": trap_rows,
-    "cti": cti_rows,
-    "edge_response": edge_rows,
     "nonlinearity": nonlinearity_rows,
     "nonlinearity_curve": curve_rows,
     "persistence": persistence_rows,
     "persistence_decay": decay_rows,
+    **EDGE_TABLES,
 }
