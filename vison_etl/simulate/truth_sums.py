@@ -54,17 +54,18 @@ def density_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
 
 
 def stability_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
-    """Yield scatter and drift of the source over the flats of acquisitions that only repeat one, the same for all CCDs."""
+    """Yield scatter about a straight line and slope of the source over the flats of acquisitions that only repeat one, the same for all CCDs."""
     lit = flats(acquired)
     if len(lit) < _LEAST_FLATS or len({exposure.script_column for exposure in acquired}) > 1:
         return
     level = np.array([exposure.shot.level for exposure in lit])
     time_h = np.array([exposure.shot.time_h for exposure in lit])
-    drift = np.polyfit(time_h - time_h.mean(), level / level.mean(), 1)[0]
+    line = np.polyfit(time_h - time_h.mean(), level / level.mean(), 1)
+    residual = level / level.mean() - np.polyval(line, time_h - time_h.mean())
     common = {name: value for name, value in keys(bench, acquired, next(channels(bench))).items() if name != "quadrant"}
     for ccd in CCDS:
-        scatter = float(np.std(level, ddof=1) / level.mean())
-        yield common | {"ccd": ccd, "rms_pct": 100.0 * scatter, "drift_pct_per_h": 100.0 * float(drift)}
+        scatter = float(np.sqrt(np.sum(residual**2) / (len(lit) - 2)))
+        yield common | {"ccd": ccd, "rms_pct": 100.0 * scatter, "drift_pct_per_h": 100.0 * float(line[0])}
 
 
 TABLES: Mapping[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
