@@ -39,9 +39,10 @@ def bit_counts(histogram: NDArray[np.uint32]) -> BitCounts:
     counts = histogram.astype(np.int64)
     counts[[0, CODES - 1]] = 0
     occupied = np.flatnonzero(counts)
-    bits, weights = _table()[occupied], counts[occupied]
-    both = bits.T @ (bits * weights[:, None])
-    return BitCounts(int(weights.sum()), np.diagonal(both).copy(), both)
+    bits = _table()[occupied].astype(np.float64)
+    # sums of whole numbers below 2^53 are exact in any order
+    both = (bits.T @ (bits * counts[occupied][:, None])).astype(np.int64)
+    return BitCounts(int(counts.sum()), np.diagonal(both).copy(), both)
 
 
 def correlations(counts: BitCounts) -> NDArray[np.float64]:

@@ -33,7 +33,12 @@ def _verdicts(tables: Tables) -> Figure | None:
     words = common.present(rows, "verdict", common.VERDICTS)
     base = alt.Chart(common.compact(rows)).encode(
         common.channels(),
-        alt.Y("check_name:N", title="function (see the table for values)", sort=order, axis={"labelLimit": 280}),
+        alt.Y(
+            "check_name:N",
+            title="function (see the table for values)",
+            sort=order,
+            axis={"labelLimit": 280, "minExtent": 235},
+        ),
     )
     marks = base.mark_square(size=170, filled=True, opacity=0.85).encode(
         color=common.colour("verdict", words, "verdict"),
