@@ -35,7 +35,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     -------
     Calibrated
         ``functional_checks`` has a row for every check and channel, whatever is missing. Flags: FUNCTION_FAILED (checks that are no-go),
-        FUNCTION_NOT_DONE (checks without their exposure).
+        FUNCTION_NOT_DONE (checks without their exposure), NO_GAIN (channels whose ramp has no electrons).
     """
     channels = list(_channels(inputs))
     tables: dict[str, list[Row]] = {
@@ -228,6 +228,11 @@ def _flags(tables: Mapping[str, list[Row]]) -> Iterator[Flag]:
     rows = tables["functional_checks"]
     failed = [f"{row['check_name']} {row['ccd']} {row['quadrant']}" for row in rows if row["verdict"] == "no_go"]
     absent = sorted({str(row["check_name"]) for row in rows if row["obsid"] is None})
-    for name, what in (("FUNCTION_FAILED", failed), ("FUNCTION_NOT_DONE", absent)):
+    no_gain = [
+        f"{row['ccd']} {row['quadrant']}"
+        for row in tables["warm_ramp"]
+        if row["status"] == "ok" and row.get("slope_e_per_row") is None
+    ]
+    for name, what in (("FUNCTION_FAILED", failed), ("FUNCTION_NOT_DONE", absent), ("NO_GAIN", no_gain)):
         if what:
             yield Flag(name, len(what), ", ".join(what[:12]) + (" ..." if len(what) > 12 else ""))
