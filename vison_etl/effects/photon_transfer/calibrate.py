@@ -24,18 +24,11 @@ from vison_etl.effects.rows import result_frame
 TABLES = (
     "ptc_points",
     "gain",
-<<<<<<< HEAD
-    "turnoff_tiles",
-=======
->>>>>>> main
     "covariances",
     "bfe_coefficients",
     "covariance_fits",
     "gain_vs_fluence",
-<<<<<<< HEAD
-=======
     "turnoff_tiles",
->>>>>>> main
 )
 
 
@@ -47,11 +40,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     describes pairs and levels (chi2, level_chi2, each not less probable than ``badfit_p``), else the exponential.
     ``ptc_points`` has every pair, used or not, with the reason why not; ``covariances`` means over the pairs of each script column;
     ``bfe_coefficients`` every lag of every channel with covariances; ``covariance_fits`` the fits with c free and c = 0,
-<<<<<<< HEAD
-    sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile measured.
-=======
     sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile that was measured.
->>>>>>> main
 
     Flags: BADFIT and NO_PAIRS, see ``flags``.
     """
@@ -78,6 +67,5 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
             rows["bfe_coefficients"] += coefficient_rows(key, channel.covariances.chosen)
         rows["covariance_fits"] += fit_rows(key, channel.covariances)
         rows["gain_vs_fluence"] += fluence_rows(key, channel, variance_levels(channel, given.tiles, labels, levels))
-        rows["turnoff_tiles"] += turnoff_rows(key, tiles, given.tiles, channel, rules)
     tables: dict[str, pl.DataFrame] = {name: result_frame(name, records) for name, records in rows.items()}
     return Calibrated(tables, tuple(flags(channels, rules.badfit_p)))

@@ -119,7 +119,6 @@ def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
         ),
         covariances=covariances,
         prior=prior,
-<<<<<<< HEAD
     )
 
 
@@ -141,8 +140,6 @@ def _prior(tiles: Tiles, chosen: Integers, fraction: float) -> NoisePrior | None
         tiles.noise_variance_adu2[chosen],
         tiles.noise_variance_adu2_err[chosen],
         fraction,
-=======
->>>>>>> main
     )
 
 

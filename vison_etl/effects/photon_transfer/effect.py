@@ -71,17 +71,10 @@ EFFECT = Effect(
     tables=(
         "ptc_points",
         "gain",
-<<<<<<< HEAD
-        "turnoff_tiles",
-=======
->>>>>>> main
         "covariances",
         "bfe_coefficients",
         "covariance_fits",
         "gain_vs_fluence",
-<<<<<<< HEAD
-=======
         "turnoff_tiles",
->>>>>>> main
     ),
 )

@@ -67,11 +67,7 @@ def select(tiles: Tiles, rules: TileRules) -> Selection:
 
 
 def turnoff_data(tiles: Tiles, points: Points, good: Mask) -> TurnoffData:
-<<<<<<< HEAD
     """Return what the search for a turn-off wants to know of the tiles, ``good`` of which count."""
-=======
-    """Return the tiles as the search for turn-offs wants them, those marked in ``good`` usable."""
->>>>>>> main
     return TurnoffData(
         points=points,
         kurtosis=tiles.excess_kurtosis,

@@ -7,12 +7,8 @@ from typing import Any
 
 import polars as pl
 
-<<<<<<< HEAD
 from vison_etl.effects.photon_transfer.bracket import TurnoffLimits
 from vison_etl.effects.photon_transfer.channel import Channel
-=======
-from vison_etl.effects.photon_transfer.channel import Channel, Rules
->>>>>>> main
 from vison_etl.effects.photon_transfer.selection import turnoff_data
 from vison_etl.effects.photon_transfer.tile_turnoff import tile_turnoffs
 from vison_etl.effects.photon_transfer.tiles import Tiles
@@ -41,11 +37,7 @@ def turnoff_rows(
     mine = tiles.filter((pl.col("ccd") == key[0]) & (pl.col("quadrant") == key[1])).select(_PLACE)
     data = turnoff_data(arrays, channel.selection.points, channel.selection.good)
     fit, top = channel.fits["exponential"], channel.fit_max_adu["exponential"]
-<<<<<<< HEAD
     found = tile_turnoffs(data, mine["tile"].to_numpy(), fit, top, limits)
-=======
-    found = tile_turnoffs(data, mine["tile"].to_numpy(), fit, top, rules.tiles.turnoff)
->>>>>>> main
     places = {row["tile"]: row for row in mine.unique("tile").iter_rows(named=True)}
     for one in found:
         yield {
