@@ -19,6 +19,7 @@ from vison_etl.simulate.truth_edges import TABLES as EDGE_TABLES
 from vison_etl.simulate.truth_rows import Acquired, Row, channels, flats, is_lit, keys
 
 _LEAST_DARK_S = 60.0
+_LEAST_WARM_DEGC = 0.0
 _CURVE_ADU = tuple(range(2048, 65536, 2048))
 
 
@@ -36,6 +37,22 @@ def dark_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
             "dark_e_per_px_h": 3600.0 * rate,
             "n_hot": sum(d.height_px for d in hot),
         }
+
+
+def ramp_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
+    """Yield the dark charge that a row gets while it waits for one other, from a warm forward read-out without light or injection."""
+    ramps = [e for e in acquired if not is_lit(e) and e.shot.setup.collects and e.shot.setup.injection is None]
+    warm = [e for e in ramps if e.shot.exptime_s == 0.0 and e.shot.setup.degc > _LEAST_WARM_DEGC]
+    for exposure in warm[-1:]:
+        setup = exposure.shot.setup
+        for channel in channels(bench):
+            rate, gain = dark_rate_e_per_s(channel, setup.degc), in_condition(channel, setup).gain_e_per_adu
+            yield keys(bench, acquired, channel) | {
+                "obsid": exposure.obsid,
+                "slope_adu_per_row": rate * setup.row_s / gain,
+                "slope_e_per_row": rate * setup.row_s,
+                "dark_adu_per_s": rate / gain,
+            }
 
 
 def defect_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
@@ -209,6 +226,7 @@ def persistence_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
 
 TABLES: Mapping[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
     "dark_signal": dark_rows,
+    "warm_ramp": ramp_rows,
     "defects": defect_rows,
     "injection_levels": injection_rows,
     "injection_vs_ig1": ig1_rows,
