@@ -22,7 +22,7 @@ _REACH = 3.0
 _TRIMMED = 0.1
 
 
-def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float64]) -> NDArray[np.float64]:
+def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the robust mean of the prescan pixels of each row.
 
     Parameters
