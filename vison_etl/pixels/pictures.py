@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vison_etl.pixels.compiled import compiled
+
 MAX_SIDE = 530
 _PERCENTILES = (1.0, 99.0)
 
@@ -19,6 +21,26 @@ class Picture:
     image: NDArray[np.uint8]
     lo: float | None
     hi: float | None
+
+
+@compiled
+def _block_means(image: NDArray[np.floating], side: int, out: NDArray[np.float32]) -> None:
+    rows, columns = image.shape
+    total, n = np.empty(columns), np.empty(columns, np.int32)
+    for j in range(out.shape[0]):
+        total[:], n[:] = 0.0, 0
+        for y in range(j * side, min((j + 1) * side, rows)):
+            line = image[y]
+            for x in range(columns):
+                is_known = abs(line[x]) < np.inf
+                total[x] += line[x] if is_known else 0.0
+                n[x] += is_known
+        for i in range(out.shape[1]):
+            value, count = 0.0, 0
+            for x in range(i * side, min((i + 1) * side, columns)):
+                value += total[x]
+                count += n[x]
+            out[j, i] = value / count if count > 0 else np.nan
 
 
 def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.float32]:
@@ -35,15 +57,9 @@ def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.
         Block means; NaN where a block has no value.
     """
     factor = -(-max(image.shape) // max_side)
-    rows = []
-    for y in range(0, image.shape[0], factor):
-        strip = image[y : y + factor]
-        is_known = np.isfinite(strip)
-        starts = np.arange(0, image.shape[1], factor)
-        total = np.add.reduceat(np.where(is_known, strip, 0.0).sum(axis=0, dtype=np.float64), starts)
-        n = np.add.reduceat(is_known.sum(axis=0), starts)
-        rows.append(np.where(n > 0, total / np.maximum(n, 1), np.nan).astype(np.float32))
-    return np.array(rows)
+    out = np.empty(tuple(-(-n // factor) for n in image.shape), np.float32)
+    _block_means(image, factor, out)
+    return out
 
 
 def picture(
