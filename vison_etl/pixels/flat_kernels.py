@@ -237,7 +237,7 @@ def stack_rows(
     """
     frames, columns = order.size, first.shape[1]
     half = (np.arange(frames) >= n_first).astype(np.int64)
-    weights = (np.sum(weight[:n_first]), np.sum(weight[n_first:]))
+    weights = (float(np.sum(weight[:n_first])), float(np.sum(weight[n_first:])))
     is_plain = 0 < n_first < frames
     share = shares[0] ** 2 / n_first + shares[1] ** 2 / (frames - n_first) if is_plain else 1.0
     # a value d from the mean of all lies d n/(n - 1) from the mean of the others

@@ -78,10 +78,8 @@ class _Target:
     mask: NDArray[np.uint8]
 
     def rows(self, y: slice, turn_y: slice, turn_x: slice) -> _Target:
-        first, second, error, mask = (
-            image[y][turn_y, turn_x] for image in (self.first, self.second, self.error, self.mask)
-        )
-        return _Target(first, second, error, mask)
+        first, second, error = (image[y][turn_y, turn_x] for image in (self.first, self.second, self.error))
+        return _Target(first, second, error, self.mask[y][turn_y, turn_x])
 
 
 @dataclass(slots=True)

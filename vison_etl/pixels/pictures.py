@@ -24,23 +24,15 @@ class Picture:
 
 
 @compiled
-def _block_means(image: NDArray[np.floating], side: int, out: NDArray[np.float32]) -> None:
-    rows, columns = image.shape
-    total, n = np.empty(columns), np.empty(columns, np.int32)
-    for j in range(out.shape[0]):
-        total[:], n[:] = 0.0, 0
-        for y in range(j * side, min((j + 1) * side, rows)):
-            line = image[y]
-            for x in range(columns):
-                is_known = abs(line[x]) < np.inf
-                total[x] += line[x] if is_known else 0.0
-                n[x] += is_known
-        for i in range(out.shape[1]):
-            value, count = 0.0, 0
-            for x in range(i * side, min((i + 1) * side, columns)):
-                value += total[x]
-                count += n[x]
-            out[j, i] = value / count if count > 0 else np.nan
+def _column_sums(strip: NDArray[np.floating], total: NDArray[np.float64], n: NDArray[np.int64]) -> None:
+    """Fill sum and number of the finite values of every column."""
+    total[:], n[:] = 0.0, 0
+    for y in range(strip.shape[0]):
+        line = strip[y]
+        for x in range(line.size):
+            is_known = abs(line[x]) < np.inf
+            total[x] += line[x] if is_known else 0.0
+            n[x] += is_known
 
 
 def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.float32]:
@@ -57,9 +49,14 @@ def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.
         Block means; NaN where a block has no value.
     """
     factor = -(-max(image.shape) // max_side)
-    out = np.empty(tuple(-(-n // factor) for n in image.shape), np.float32)
-    _block_means(image, factor, out)
-    return out
+    starts, columns = np.arange(0, image.shape[1], factor), image.shape[1]
+    total, n = np.empty(columns), np.empty(columns, np.int64)
+    rows = []
+    for y in range(0, image.shape[0], factor):
+        _column_sums(image[y : y + factor], total, n)
+        value, count = np.add.reduceat(total, starts), np.add.reduceat(n, starts)
+        rows.append(np.where(count > 0, value / np.maximum(count, 1), np.nan).astype(np.float32))
+    return np.array(rows)
 
 
 def picture(

@@ -47,7 +47,7 @@ def to_bytes(extensions: Mapping[str, NDArray[Any]], cards: Cards) -> bytes:
         stored = _stored(image)
         buffer.write(_image_header(name, image.shape, stored))
         for y in range(0, len(image), _ROWS):
-            buffer.write(np.ascontiguousarray(image[y : y + _ROWS], stored).view(np.uint8))
+            buffer.write(np.ascontiguousarray(image[y : y + _ROWS], stored).view(np.uint8).data)
         buffer.write(bytes(-buffer.tell() % _BLOCK))
     return buffer.getvalue()
 

@@ -5,8 +5,8 @@ import pytest
 
 from vison_etl.effects.declare import CalibrationInput
 from vison_etl.effects.flat_field.calibrate import calibrate
-from vison_etl.effects.flat_field.measure import RESPONSE_COLUMNS
 from vison_etl.effects.flat_field.model import fluence_in_electrons, percent_of
+from vison_etl.effects.flat_field.rows import RESPONSE_COLUMNS
 from vison_etl.tables import table
 
 

@@ -50,7 +50,8 @@ def _prnu_row(row: _Row, wavelength_nm: float | None, gains: Mapping[Any, tuple[
     gain = gains.get((row["ccd"], row["quadrant"]), (None, None))
     fluence_e, fluence_e_err = fluence_in_electrons(row["fluence_adu"], row["fluence_adu_err"], *gain)
     same = ("ccd", "quadrant", "script_column", "fluence_adu", "fluence_adu_err", "source_rms_pct", "step")
-    return {name: row[name] for name in (*same, "illumination_rms_pct", "n_frames", "n_clipped", "n_columns")} | {
+    counts = ("n_frames", "n_clipped", "n_columns", "n_low_response", "n_high_response", "n_dead", "n_masked")
+    return {name: row[name] for name in (*same, "illumination_rms_pct", *counts)} | {
         "wavelength_nm": wavelength_nm,
         "fluence_e": fluence_e,
         "fluence_e_err": fluence_e_err,

@@ -14,16 +14,16 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="flat_field",
-    version=1,
+    version=2,
     measurements=(
         Measurement(
             name="master_flat",
             tables=("flat_response", "flat_scales", "previews"),
             unit="group",
-            version=1,
+            version=2,
             parameters=measure.PARAMETERS,
             function=measure.master,
-            products=(measure.KIND,),
+            products=(measure.KIND, measure.MASK),
             wants=(measure.BIAS, measure.MASK),
         ),
     ),
