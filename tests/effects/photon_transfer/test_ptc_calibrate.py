@@ -34,7 +34,7 @@ def result(tiles: pl.DataFrame) -> Calibrated:
 
 
 def test_tables_are_those_declared(result: Calibrated) -> None:
-    assert set(result.tables) == set(EFFECT.tables) == {"ptc_points", "gain"}
+    assert set(result.tables) == set(EFFECT.tables) == {"ptc_points", "gain", "turnoff_tiles"}
     for name, frame in result.tables.items():
         definition = table(name)
         assert frame.columns == [column for column in definition.names if column not in ENGINE]

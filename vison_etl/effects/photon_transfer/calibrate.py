@@ -14,6 +14,7 @@ from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
 from vison_etl.effects.photon_transfer.channel import Channel, Rules, Tiles, analyse_channel
 from vison_etl.effects.photon_transfer.goodness import describes, p_value
 from vison_etl.effects.photon_transfer.model import Fit, Model, noise_e
+from vison_etl.effects.photon_transfer.tile_turnoff_rows import turnoff_rows
 from vison_etl.effects.rows import result_frame
 from vison_etl.tables import CCDS, QUADRANTS
 
@@ -27,7 +28,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     """Fit the photon-transfer curve of each of the twelve channels.
 
     ``gain`` has the rows ``exponential`` (adopted) and ``quadratic`` of every channel, also where the fit failed or there are no
-    data. ``ptc_points`` has every pair, used or not, with the reason why not.
+    data. ``ptc_points`` has every pair, used or not, with the reason why not. ``turnoff_tiles`` has every tile that was measured.
 
     Flags: BADFIT, channels whose adopted fit failed or does not describe the tiles (chi2) or the levels (level_chi2) at a
     probability below ``badfit_p``; or all, where the sum of the level chi-squares over the channels is less probable than that:
@@ -36,11 +37,19 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     tiles = _tiles_of_used_frames(inputs)
     names = tiles.select("pair", "obsid_1", "obsid_2", "script_column").unique().sort("pair")
     rules = _rules(inputs.parameters)
-    channels = {key: analyse_channel(arrays, rules) for key, arrays in _by_channel(tiles)}
+    arrays = dict(_by_channel(tiles))
+    channels = {key: analyse_channel(mine, rules) for key, mine in arrays.items()}
     gain = [row for key, channel in channels.items() for row in _gain_rows(key, channel, inputs.wavelength_nm)]
     pairs = {row["pair"]: row for row in names.iter_rows(named=True)}
     points = [row for key, channel in channels.items() for row in _point_rows(key, channel, pairs)]
-    tables = {"ptc_points": result_frame("ptc_points", points), "gain": result_frame("gain", gain)}
+    turnoffs = [
+        row for key, channel in channels.items() for row in turnoff_rows(key, tiles, arrays[key], channel, rules)
+    ]
+    tables = {
+        "ptc_points": result_frame("ptc_points", points),
+        "gain": result_frame("gain", gain),
+        "turnoff_tiles": result_frame("turnoff_tiles", turnoffs),
+    }
     return Calibrated(tables, tuple(_flags(channels, float(inputs.parameters["badfit_p"]))))
 
 

@@ -80,7 +80,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Channel:
-    """Results of one channel."""
+    """Results of one channel; ``usable`` marks the tiles that count, above the turn-off too."""
 
     fits: Mapping[Model, Fit]
     adopted: Model
@@ -88,6 +88,7 @@ class Channel:
     level_chi2: tuple[float, int]
     fit_max_adu: Mapping[Model, float]
     pairs: tuple[Pair, ...]
+    usable: Mask
 
 
 def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
@@ -140,6 +141,7 @@ def analyse_channel(tiles: Tiles, rules: Rules) -> Channel:
             "quadratic": _highest(tiles.mean_adu[kept[quadratic.used]]),
         },
         pairs=tuple(_pair(tiles, int(label), measured, used, reasons) for label in np.unique(tiles.pair)),
+        usable=good,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement, Parameters
-from vison_etl.effects.photon_transfer import measure
+from vison_etl.effects.photon_transfer import measure, measure_covariances
 
 PARAMETERS: Parameters = {
     "flux_mismatch_max": 0.1,
@@ -43,7 +43,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=3,
+    version=4,
     measurements=(
         Measurement(
             name="tiles",
@@ -53,8 +53,16 @@ EFFECT = Effect(
             parameters=measure.PARAMETERS,
             function=measure.tiles,
         ),
+        Measurement(
+            name="covariances",
+            tables=("pair_covariances",),
+            unit="pair",
+            version=1,
+            parameters=measure_covariances.PARAMETERS,
+            function=measure_covariances.covariances,
+        ),
     ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("ptc_points", "gain"),
+    tables=("ptc_points", "gain", "turnoff_tiles"),
 )
