@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement
 from vison_etl.effects.flat_field import measure
+from vison_etl.effects.flat_field.ratio import REFERENCE
 
 
 def _calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -24,11 +25,11 @@ EFFECT = Effect(
             parameters=measure.PARAMETERS,
             function=measure.master,
             products=(measure.KIND, measure.MASK),
-            wants=(measure.BIAS, measure.MASK),
+            wants=(measure.BIAS, measure.MASK, REFERENCE),
         ),
     ),
-    parameters={},
+    parameters={"reference_nm": 800.0},
     calibrate=_calibrate,
-    tables=("prnu", "prnu_scales"),
+    tables=("prnu", "prnu_scales", "flat_ratio"),
     needs=("gain",),
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Given, Parameters, Product
 from vison_etl.effects.flat_field import mask
 from vison_etl.effects.flat_field.pictures import pictures, preview_row
+from vison_etl.effects.flat_field.ratio import REFERENCE, ratio_columns
 from vison_etl.effects.flat_field.rows import BAD, KNOWN_BAD, image_area, image_views, response_row, scale_rows
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
 from vison_etl.pixels.flat_stack import NO_DATA, FlatStack, band_rows_of, stack_flats
@@ -43,7 +44,8 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
         ``defect_*``: see :class:`vison_etl.effects.flat_field.mask.Limits`; ``degree``: highest total degree of the illumination; ``pixel_clip_sigma``: reach of the clip between pixels for the
         non-uniformity; ``min_fluence_adu``: a quadrant whose median is lower counts as unlit.
     given
-        ``master_bias`` (extension STACK) is subtracted, pixels bad in ``mask`` (DQ) do not count, where there are.
+        ``master_bias`` (extension STACK) is subtracted, pixels bad in ``mask`` (DQ) do not count, and the response is compared with
+        that of ``reference_flat``, where there are.
 
     Returns
     -------
@@ -90,10 +92,17 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
     for row in rows:
         view = quadrant_view(dq, geometry, row["quadrant"])[image_area(geometry)]
         row.update(mask.counts_of(view) if row["quadrant"] in lit else dict.fromkeys(mask.COUNTS))
+    window = region_window(geometry, "img", group.vstart, group.vend)
+    noise = {q: one.total - one.variance.value for q, one in lit.items() if one and one.total and one.variance.value}
+    ratios = {}
+    if window:
+        ratios = ratio_columns(flat, (stack.mask & BAD) != 0, geometry, window, noise, given.get(REFERENCE))
+    for row in rows:
+        row.update(ratios.get(row["quadrant"], {}))
     shown = [preview_row(kind, image, group.ccd, geometry) for kind, image in pictures(flat, geometry, light).items()]
     known = given[MASK].extensions["DQ"] if MASK in given else None
     products = (
-        _product(stack, flat, group, light, states),
+        _product(stack, flat, group, light, states, noise),
         mask.mask_product(dq, group, parameters, states, known),
     )
     tables: dict[str, Columns] = {
@@ -205,8 +214,9 @@ def _product(
     group: FrameGroup,
     light: Illumination | None,
     states: Mapping[str, bool],
+    noise: Mapping[str, float],
 ) -> Product:
-    """Make the product; what is no image gets response 1 and error 0."""
+    """Make the product; what is no image gets response 1 and error 0. ``noise``: variance of the noise, per quadrant."""
     geometry = group.geometry
     for image, outside in ((flat, 1.0), (stack.error, 0.0)):
         for quadrant in QUADRANTS:
@@ -223,5 +233,6 @@ def _product(
         "MASKED": states["mask_applied"],
         "DEGREE": len(light.coefficients) - 1 if light else None,
         **{f"LEVEL_{q}": light.level_adu.get(q) if light else None for q in QUADRANTS},
+        **{f"NOISE_{q}": noise.get(q) for q in QUADRANTS},
     }
     return Product(KIND, group.ccd, {"FLAT": flat, "EFLAT": stack.error, "MASK": stack.mask}, cards)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vison_etl.effects.declare import FrameGroup
 from vison_etl.effects.flat_field.mask import COUNTS
+from vison_etl.effects.flat_field.ratio import COLUMNS as RATIO_COLUMNS
 from vison_etl.instrument.geometry import Geometry, quadrant_view
 from vison_etl.pixels.flat_stack import UNUSABLE, FlatStack
 from vison_etl.pixels.illumination import Illumination
@@ -85,6 +86,7 @@ RESPONSE_COLUMNS = (
     "n_columns",
     "n_left_out",
     *COUNTS,
+    *RATIO_COLUMNS,
 )
 """Columns of ``flat_response`` beyond place, number of frames and what was applied."""
 
