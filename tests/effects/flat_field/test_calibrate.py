@@ -39,6 +39,7 @@ def scale(**values):
 
 def calibrated(rows, scales=(), *, gain=True, wavelength_nm=800.0, channels=(("CCD1", "E"), ("CCD1", "F"))):
     gains = [{"ccd": "CCD1", "quadrant": "E", "gain_e_per_adu": 3.5, "gain_e_per_adu_err": 0.01}]
+    gains[0] |= {"a00_per_e": -2e-6, "a00_per_e_err": 1e-7}
     schema = {"script_column": pl.String, "ccd": pl.String, "quadrant": pl.String, "scale": pl.Int64}
     inputs = CalibrationInput(
         "FLAT01",

@@ -8,10 +8,16 @@ from typing import Any
 import polars as pl
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag
-from vison_etl.effects.flat_field.model import fluence_in_electrons, percent_of
+from vison_etl.effects.flat_field.model import fluence_in_electrons, percent_of, smoothing_of
 from vison_etl.effects.rows import result_frame
 
 _CHANNEL = ("ccd", "quadrant")
+_SMOOTHING = {
+    "bfe_bias_pct": "bias_pct",
+    "bfe_bias_pct_err": "bias_pct_err",
+    "prnu_static_pct": "static_pct",
+    "prnu_static_pct_err": "static_pct_err",
+}
 _Row = Mapping[str, Any]
 
 
@@ -50,14 +56,15 @@ def _of(inputs: CalibrationInput, name: str, used: pl.DataFrame) -> list[dict[st
 
 
 def _gain_rows(gain: pl.DataFrame) -> list[tuple[Any, ...]]:
-    return gain.select(*_CHANNEL, "gain_e_per_adu", "gain_e_per_adu_err").rows()
+    return gain.select(*_CHANNEL, "gain_e_per_adu", "gain_e_per_adu_err", "a00_per_e", "a00_per_e_err").rows()
 
 
 def _prnu_row(row: _Row, wavelength_nm: float | None, gains: Mapping[Any, tuple[Any, ...]]) -> dict[str, Any]:
     variance, total = row["variance"], row["total_variance"]
     value, error = percent_of(variance, row["variance_err"])
-    gain = gains.get((row["ccd"], row["quadrant"]), (None, None))
-    fluence_e, fluence_e_err = fluence_in_electrons(row["fluence_adu"], row["fluence_adu_err"], *gain)
+    gain = gains.get((row["ccd"], row["quadrant"]), (None, None, None, None))
+    fluence_e, fluence_e_err = fluence_in_electrons(row["fluence_adu"], row["fluence_adu_err"], *gain[:2])
+    smoothing = smoothing_of(value, error, fluence_e, *gain[2:])
     same = ("ccd", "quadrant", "script_column", "fluence_adu", "fluence_adu_err", "source_rms_pct", "step")
     counts = ("n_frames", "n_clipped", "n_columns", "n_low_response", "n_high_response", "n_dead", "n_masked")
     return {name: row[name] for name in (*same, "illumination_rms_pct", *counts)} | {
@@ -66,6 +73,7 @@ def _prnu_row(row: _Row, wavelength_nm: float | None, gains: Mapping[Any, tuple[
         "fluence_e_err": fluence_e_err,
         "prnu_pct": value,
         "prnu_pct_err": error,
+        **{name: getattr(smoothing, field, None) for name, field in _SMOOTHING.items()},
         "prnu_variance": variance,
         "prnu_variance_err": row["variance_err"],
         "master_rms_pct": percent_of(total)[0],

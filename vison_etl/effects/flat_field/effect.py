@@ -5,6 +5,7 @@ from __future__ import annotations
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement
 from vison_etl.effects.flat_field import measure
 from vison_etl.effects.flat_field.ratio import REFERENCE
+from vison_etl.effects.preparation import BIAS, MASK
 
 
 def _calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -24,8 +25,8 @@ EFFECT = Effect(
             version=2,
             parameters=measure.PARAMETERS,
             function=measure.master,
-            products=(measure.KIND, measure.MASK),
-            wants=(measure.BIAS, measure.MASK, REFERENCE),
+            products=(measure.KIND, MASK),
+            wants=(BIAS, MASK, REFERENCE),
         ),
     ),
     parameters={"reference_nm": 800.0},

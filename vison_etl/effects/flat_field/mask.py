@@ -88,7 +88,7 @@ def mask_product(
     dq: NDArray[np.int16],
     group: FrameGroup,
     parameters: Parameters,
-    states: Mapping[str, bool],
+    prepared: Mapping[str, Any],
     known: NDArray[Any] | None,
 ) -> Product:
     """Make the product mask from the bits of a CCD, joined with those of the mask that was given.
@@ -106,7 +106,8 @@ def mask_product(
         "NFLAT": len(group.obsids),
         "OBSFIRST": group.obsids[0],
         "OBSLAST": group.obsids[-1],
-        "INHERITS": states["mask_applied"],
+        **prepared,
+        "INHERITS": prepared["MASKED"],
         **{f"BIT{value.bit_length() - 1:02d}": name for name, value in quality.BITS.items()},
     }
     return Product(KIND, group.ccd, {"DQ": dq, "MASK": quality.is_bad(dq).astype(np.int16)}, cards)

@@ -14,6 +14,7 @@ from vison_etl.effects.flat_field import mask
 from vison_etl.effects.flat_field.pictures import pictures, preview_row
 from vison_etl.effects.flat_field.ratio import REFERENCE, ratio_columns
 from vison_etl.effects.flat_field.rows import BAD, KNOWN_BAD, image_area, image_views, response_row, scale_rows
+from vison_etl.effects.preparation import BIAS, known_quality, preparation_cards, subtract_bias
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
 from vison_etl.pixels.flat_stack import NO_DATA, FlatStack, band_rows_of, stack_flats
 from vison_etl.pixels.illumination import DEGREE, Illumination, bin_means, bin_side, fit_illumination
@@ -21,7 +22,6 @@ from vison_etl.pixels.prnu import NonUniformity, non_uniformity
 from vison_etl.pixels.quality import DQ_TYPE, is_bad
 
 KIND = "master_flat"
-BIAS, MASK = "master_bias", "mask"
 PARAMETERS: Parameters = {
     "smoothing_rows": 12.0,
     "clip_sigma": 5.0,
@@ -100,10 +100,10 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
     for row in rows:
         row.update(ratios.get(row["quadrant"], {}))
     shown = [preview_row(kind, image, group.ccd, geometry) for kind, image in pictures(flat, geometry, light).items()]
-    known = given[MASK].extensions["DQ"] if MASK in given else None
+    known = known_quality(given, dq.shape)
     products = (
-        _product(stack, flat, group, light, states, noise),
-        mask.mask_product(dq, group, parameters, states, known),
+        _product(stack, flat, group, light, noise, preparation_cards(parameters, **states)),
+        mask.mask_product(dq, group, parameters, preparation_cards(parameters, **states), known),
     )
     tables: dict[str, Columns] = {
         "flat_response": _columns(rows),
@@ -147,23 +147,14 @@ def _join(stack: FlatStack) -> NDArray[np.float32]:
 
 def _apply(stack: FlatStack, given: Given) -> dict[str, bool]:
     """Subtract the bias and join the mask, in place; return which there were."""
-    bias, mask = given.get(BIAS), given.get(MASK)
-    if bias is not None:
-        structure = _extension(bias, "STACK", stack.first.shape)
-        for image in (stack.first, stack.second):
-            np.subtract(image, structure, out=image, where=np.isfinite(structure))
-    if mask is not None:
-        stack.mask[is_bad(_extension(mask, "DQ", stack.mask.shape))] |= KNOWN_BAD
-    return {"bias_subtracted": bias is not None, "mask_applied": mask is not None}
-
-
-def _extension(product: Product, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    image = product.extensions[name]
-    if image.shape != shape:
-        raise ValueError(
-            f"product {product.kind} of {image.shape[1]} x {image.shape[0]} px, frames of {shape[1]} x {shape[0]} px"
-        )
-    return image
+    has_data = np.isfinite(stack.first) if BIAS in given else None
+    has_bias = subtract_bias((stack.first, stack.second), given)
+    if has_data is not None:
+        stack.mask[has_data & ~np.isfinite(stack.first)] |= NO_DATA
+    known = known_quality(given, stack.mask.shape)
+    if known is not None:
+        stack.mask[is_bad(known)] |= KNOWN_BAD
+    return {"bias_subtracted": has_bias, "mask_applied": known is not None}
 
 
 def _bins(stack: FlatStack, geometry: Geometry, min_fluence_adu: float) -> dict[str, NDArray[np.float64]]:
@@ -213,8 +204,8 @@ def _product(
     flat: NDArray[np.float32],
     group: FrameGroup,
     light: Illumination | None,
-    states: Mapping[str, bool],
     noise: Mapping[str, float],
+    prepared: Mapping[str, Any],
 ) -> Product:
     """Make the product; what is no image gets response 1 and error 0. ``noise``: variance of the noise, per quadrant."""
     geometry = group.geometry
@@ -229,8 +220,7 @@ def _product(
         "NCOMB": len(group.obsids),
         "OBSFIRST": group.obsids[0],
         "OBSLAST": group.obsids[-1],
-        "BIASSUB": states["bias_subtracted"],
-        "MASKED": states["mask_applied"],
+        **prepared,
         "DEGREE": len(light.coefficients) - 1 if light else None,
         **{f"LEVEL_{q}": light.level_adu.get(q) if light else None for q in QUADRANTS},
         **{f"NOISE_{q}": noise.get(q) for q in QUADRANTS},
