@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,8 @@ def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np
 
 
 @compiled
-def _trimmed_means(lines: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
-    ordered = np.empty(lines.shape[1], np.uint16)
+def _trimmed_means(lines: NDArray[Any], out: NDArray[np.float64]) -> None:
+    ordered = np.empty(lines.shape[1], lines.dtype)
     for j in range(lines.shape[0]):
         n = 0
         for code in lines[j]:
