@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import polars as pl
@@ -47,11 +48,11 @@ def results(edge: Edge, n: int, options: Options = SERIAL):
     return out
 
 
-def column(found, which):
+def column(found, which, what):
     """Return CTI value, error, truth at the highest or lowest lit level."""
     lit = [np.flatnonzero(drawn.level > 0)[which] for drawn, _ in found]
-    values = [(f.cti.value[j], f.cti.error[j], d.cti[j]) for j, (d, f) in zip(lit, found, strict=True)]
-    return np.array(values).T
+    of = [(getattr(f, what), getattr(d, what)) for d, f in found]
+    return np.array([(f.value[j], f.error[j], d[j]) for j, (f, d) in zip(lit, of, strict=True)]).T
 
 
 @pytest.mark.parametrize("name", ["1.5 px", "falls with signal"])
@@ -61,9 +62,8 @@ def test_pulls(name):
     bounce, error = np.array([f.bounce for _, f in found]).T
     assert_pulls(bounce, error, 1e-4)
     assert 0.9 < np.std((bounce - 1e-4) / error) < 1.1
-    for which in (0, -1):
-        value, error, truth = column(found, which)
-        assert_pulls(value, error, truth)
+    for which, what in itertools.product((0, -1), ("cti", "eper_cti")):
+        assert_pulls(*column(found, which, what))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -71,10 +71,11 @@ def test_each_is_found_within_3_sigma_and_20_percent(name):
     edge = CASES[name]
     found = results(edge, 40)
     bounce, error = np.array([f.bounce for _, f in found]).T
-    value, cti_error, truth = column(found, -1)
     assert np.mean(np.abs(bounce - edge.bounce) < 3 * error) >= 0.9
-    assert np.mean(np.abs(value - truth) < 3 * cti_error) >= 0.9
-    assert np.abs(value / truth - 1).max() < 0.2
+    for what in ("cti", "eper_cti"):
+        value, cti_error, truth = column(found, -1, what)
+        assert np.mean(np.abs(value - truth) < 3 * cti_error) >= 0.9
+        assert np.abs(value / truth - 1).max() < 0.2
     if name != "few frames":
         # the error is at most 8 %
         assert np.mean(np.abs(bounce / edge.bounce - 1) < 0.2) >= 0.95
@@ -83,11 +84,11 @@ def test_each_is_found_within_3_sigma_and_20_percent(name):
 
 @pytest.mark.parametrize(("cti", "bounce"), [(0.0, 1e-4), (1e-6, 0.0), (0.0, 0.0), (1e-7, 1e-4)])
 def test_what_is_not_there_is_not_found(cti, bounce):
-    edge = Edge(cti=cti, bounce=bounce)
+    edge = Edge(eper_cti=cti, bounce=bounce)
     found = results(edge, 60)
     values, errors = np.array([f.bounce for _, f in found]).T
     assert np.mean(np.abs(values - bounce) < 3 * errors) >= 0.95
-    value, error, truth = column(found, -1)
+    value, error, truth = column(found, -1, "eper_cti")
     assert np.mean(np.abs(value - truth) < 3 * error) >= 0.95
     assert np.median(error) < 2e-8
     assert np.median(errors) < 2e-5
@@ -96,8 +97,8 @@ def test_what_is_not_there_is_not_found(cti, bounce):
 def test_along_columns():
     edge = Edge(bounce=0.0, transfers=PARALLEL, species=((1.0, 2.5),), white_adu=0.3)
     found = results(edge, CHANNELS, ALONG_COLUMNS)
-    for which in (0, -1):
-        assert_pulls(*column(found, which))
+    for which, what in itertools.product((0, -1), ("cti", "eper_cti")):
+        assert_pulls(*column(found, which, what))
 
 
 def test_the_first_pixel_of_one_frame_separates_nothing():
@@ -118,7 +119,7 @@ def test_the_base_of_one_frame_hides_a_slow_release():
     drawn, found = results(Edge(species=((1.0, 6.0),), bounce=0.0), 1)[0]
     signal, level = drawn.signal[-1], drawn.level[-1]
     single = (signal[0] - signal[12:15].mean()) / level
-    truth = 2099 * drawn.first_cti[-1]
+    truth = 2099 * drawn.cti[-1]
     assert single < 0.93 * truth
     assert found.response.value[0] == pytest.approx(truth, rel=0.03)
 
@@ -156,9 +157,10 @@ def test_cti_through_pixels(pixels, direction):
         # the pixels before the last make fewer transfers; (k - 1) / 2 less on average for what comes k late
         late = edge_frames.LAGS
         weights = silicon.release(direction) * (1 - (late - 1) / 2 / TRANSFERS[direction])
-        truth = silicon.left_behind(direction, level) * float(weights @ late)
-        assert_pulls(rows["cti"], rows["cti_err"], truth)
-        assert abs(rows["cti"].mean() / truth - 1) < 0.05
+        left = silicon.left_behind(direction, level)
+        for what, truth in (("cti", left * float(weights.sum())), ("eper_cti", left * float(weights @ late))):
+            assert_pulls(rows[what], rows[f"{what}_err"], truth)
+            assert abs(rows[what].mean() / truth - 1) < 0.05
 
 
 def test_full_well_through_pixels(pixels):

@@ -101,15 +101,16 @@ def test_bounce_of_the_amplifier(campaign):
     assert_pulls(found["found"], found["err"], found["truth"])
 
 
+@pytest.mark.parametrize("what", ["cti", "eper_cti"])
 @pytest.mark.parametrize("direction", ["serial", "parallel"])
-def test_charge_transfer(campaign, direction):
+def test_charge_transfer(campaign, direction, what):
     for column in ("col003", "col005"):
         found = rows(
             campaign,
             "cti",
             "ccd, quadrant, direction, script_column",
             f"r.direction = '{direction}' and script_column = '{column}'",
-            "r.cti as found, r.cti_err as err, t.cti as truth",
+            f"r.{what} as found, r.{what}_err as err, t.{what} as truth",
         )
         assert found.height == 24
         assert_pulls(found["found"], found["err"], found["truth"])

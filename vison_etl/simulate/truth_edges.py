@@ -31,8 +31,8 @@ def _deferred(truth: Transfer, geometry: Geometry, direction: str) -> NDArray[np
 def cti_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the charge-transfer inefficiency for each column of flats, below full well.
 
-    ``cti`` is that of the extended pixel edge response, which counts a charge for every pixel that it comes late; ``first_pixel_cti``
-    is the fraction left behind per transfer.
+    ``cti`` is the fraction left behind per transfer; ``eper_cti`` that of the extended pixel edge response, which counts a charge for
+    every pixel that it comes late.
     """
     for column in sorted({e.script_column for e in flats(acquired)}):
         for channel in channels(bench):
@@ -43,8 +43,8 @@ def cti_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
                 yield keys(bench, acquired, channel) | {
                     "script_column": column,
                     "direction": direction,
-                    "cti": float(per_transfer.sum()),
-                    "first_pixel_cti": float(per_transfer[0]),
+                    "cti": float(per_transfer[0]),
+                    "eper_cti": float(per_transfer.sum()),
                 }
 
 

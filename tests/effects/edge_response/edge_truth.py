@@ -13,10 +13,10 @@ SERIAL, PARALLEL = 2099, 2066
 
 @dataclass(frozen=True)
 class Edge:
-    """One channel. ``species``: (share of the first pixel, release in px); ``cti`` at 20 000 ADU, as L^-fall elsewhere; ``end``: last
+    """One channel. ``species``: (share of the first pixel, release in px); ``eper_cti`` at 20 000 ADU, as L^-fall elsewhere; ``end``: last
     pixel of the tail, its releases ending there. ``white_adu``: noise of the mean of a pixel of one frame."""
 
-    cti: float = 1e-6
+    eper_cti: float = 1e-6
     bounce: float = 1e-4
     species: tuple[tuple[float, float], ...] = ((1.0, 1.5),)
     fall: float = 0.0
@@ -44,7 +44,7 @@ class Edge:
         return g / g[0]
 
     def cti_at(self, level: np.ndarray) -> np.ndarray:
-        return self.cti * (np.maximum(level, 1.0) / 20_000) ** -self.fall
+        return self.eper_cti * (np.maximum(level, 1.0) / 20_000) ** -self.fall
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Drawn:
     level: np.ndarray
     signal: np.ndarray
     error: np.ndarray
+    eper_cti: np.ndarray
     cti: np.ndarray
-    first_cti: np.ndarray
 
 
 def draw(rng: np.random.Generator, edge: Edge) -> Drawn:

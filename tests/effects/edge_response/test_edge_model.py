@@ -28,25 +28,25 @@ def test_bounce_and_deferred_charge_are_told_apart(tau, bounce):
     drawn, found = found_of(Edge(species=((1.0, tau),), bounce=bounce))
     assert found.bounce[0] == pytest.approx(bounce, abs=3.5 * found.bounce[1])
     assert found.bounce[1] < 2e-5
-    np.testing.assert_allclose(found.cti.value, drawn.cti, rtol=0.2)
-    assert np.all(np.abs(found.cti.value - drawn.cti) < 4 * found.cti.error)
+    np.testing.assert_allclose(found.eper_cti.value, drawn.eper_cti, rtol=0.2)
+    assert np.all(np.abs(found.eper_cti.value - drawn.eper_cti) < 4 * found.eper_cti.error)
     assert found.tail_px[0] == pytest.approx(tau, abs=4 * found.tail_px[1])
     assert found.is_separate
 
 
 def test_the_first_pixel_holds_both():
     drawn, found = found_of(Edge())
-    expected = 1e-4 + 2099 * drawn.first_cti[-1]
+    expected = 1e-4 + 2099 * drawn.cti[-1]
     assert found.response.value[0] == pytest.approx(expected, abs=4 * found.response.error[0])
     assert np.all(np.abs(found.points.value[:, 0] - expected) < 4 * found.points.error[:, 0])
-    np.testing.assert_allclose(found.first_cti.value, drawn.first_cti, rtol=0.1)
+    np.testing.assert_allclose(found.cti.value, drawn.cti, rtol=0.1)
 
 
 def test_where_nothing_is_deferred_there_is_no_tail():
-    _, found = found_of(Edge(cti=0.0, bounce=0.0))
+    _, found = found_of(Edge(eper_cti=0.0, bounce=0.0))
     assert found.tail_px is None
     assert abs(found.bounce[0]) < 4 * found.bounce[1]
-    assert np.all(np.abs(found.cti.value) < 4 * found.cti.error)
+    assert np.all(np.abs(found.eper_cti.value) < 4 * found.eper_cti.error)
 
 
 def test_columns_have_no_bounce():
@@ -58,9 +58,9 @@ def test_columns_have_no_bounce():
 
 def test_release_within_a_pixel_is_bounce():
     """What is one pixel long is called bounce, whatever it is: a release over 0.2 px cannot be told from it."""
-    edge = Edge(species=((1.0, 0.2),), cti=1e-6, bounce=0.0)
+    edge = Edge(species=((1.0, 0.2),), eper_cti=1e-6, bounce=0.0)
     drawn, found = found_of(edge)
-    assert found.bounce[0] == pytest.approx(2099 * drawn.first_cti[-1], rel=0.1)
+    assert found.bounce[0] == pytest.approx(2099 * drawn.cti[-1], rel=0.1)
 
 
 def test_leading_edge_counts_where_it_agrees():
@@ -78,22 +78,22 @@ def test_leading_edge_counts_where_it_agrees():
 
 def test_fluences_left_out_are_evaluated_all_the_same():
     drawn, found = found_of(Edge(), used=[True, True, True, True, False])
-    assert np.isfinite(found.cti.value).all()
-    assert found.cti.value[-1] == pytest.approx(drawn.cti[-1], abs=4 * found.cti.error[-1])
+    assert np.isfinite(found.eper_cti.value).all()
+    assert found.eper_cti.value[-1] == pytest.approx(drawn.eper_cti[-1], abs=4 * found.eper_cti.error[-1])
 
 
 def test_one_fluence_tells_nothing():
     assert found_of(Edge(levels=(0.3,)))[1] is None
     assert found_of(Edge(levels=(0.3, 0.301)))[1] is None
     drawn, found = found_of(Edge(levels=(0.3,), has_dark=True))
-    assert found.cti.value[1] == pytest.approx(drawn.cti[1], rel=0.1)
-    assert np.isnan(found.cti.value[0])
+    assert found.eper_cti.value[1] == pytest.approx(drawn.eper_cti[1], rel=0.1)
+    assert np.isnan(found.eper_cti.value[0])
 
 
 def test_noise_hides_and_says_so():
-    _, found = found_of(Edge(white_adu=30.0, levels=MOT_FF, frames=1, cti=2e-6))
+    _, found = found_of(Edge(white_adu=30.0, levels=MOT_FF, frames=1, eper_cti=2e-6))
     assert not found.is_separate or abs(found.response.value[0]) < 5 * found.response.error[0]
-    _, found = found_of(Edge(white_adu=12.0, levels=MOT_FF, frames=2, cti=3e-6, bounce=0.0))
+    _, found = found_of(Edge(white_adu=12.0, levels=MOT_FF, frames=2, eper_cti=3e-6, bounce=0.0))
     assert not found.is_separate
 
 

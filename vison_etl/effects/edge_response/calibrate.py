@@ -195,7 +195,7 @@ def _point_rows(direction: str, edges: Edges, found: Separation, good: _Bool) ->
 
 
 def _cti_rows(direction: str, edges: Edges, found: Separation, good: _Bool) -> Iterator[_Row]:
-    both: Sequence[tuple[str, Values]] = (("cti", found.cti), ("first_pixel_cti", found.first_cti))
+    both: Sequence[tuple[str, Values]] = (("cti", found.cti), ("eper_cti", found.eper_cti))
     for j in np.flatnonzero(good & ~edges.is_dark):
         values = {name: float(v.value[j]) for name, v in both} | {f"{name}_err": float(v.error[j]) for name, v in both}
         yield (

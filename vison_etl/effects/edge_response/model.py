@@ -68,7 +68,7 @@ class Separation:
         Slope of each overscan pixel against level, shape (K,).
     points
         Response per fluence and pixel, shape (J, K); NaN where the level is not positive.
-    cti, first_cti
+    eper_cti, cti
         Per fluence, shape (J,): from the sum of the tail, and from its first pixel alone.
     shape, beyond
         Kind of tail; fraction of the deferred charge beyond the last overscan pixel, extrapolated.
@@ -83,8 +83,8 @@ class Separation:
     tail_px: tuple[float, float] | None
     response: Values
     points: Values
+    eper_cti: Values
     cti: Values
-    first_cti: Values
     shape: str
     beyond: float
     correlation: float | None
@@ -137,8 +137,8 @@ def separate(
         tail_px=tails.average(tails.tau) if abs(deferred[0]) > _SIGNIFICANT * deferred[1] else None,
         response=response,
         points=_points(overscan, lines, tails),
-        cti=_cti(overscan, lines, tails, summed=True),
-        first_cti=_cti(overscan, lines, tails, summed=False),
+        eper_cti=_cti(overscan, lines, tails, summed=True),
+        cti=_cti(overscan, lines, tails, summed=False),
         shape=tails.family.name,
         beyond=float(tails.weight @ (1.0 - tails.shapes.sum(axis=1) / tails.sums)),
         correlation=_correlation(tails) if options.has_bounce else None,
