@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vison_etl.instrument.geometry import Geometry, Window, region_window
 from vison_etl.pixels.clipping import CODES
+from vison_etl.pixels.compiled import compiled
 from vison_etl.pixels.offsets import row_offsets
 
 IMAGE_PX = 10
@@ -25,6 +26,7 @@ CLIP_SIGMA = 5.0
 _QUARTILE_SIGMA = 1.349
 _LEAST_SIGMA = 0.5
 _MIN_LINES = 20
+_QUARTILE_LINES = 500
 
 Float = NDArray[np.float64]
 
@@ -84,12 +86,17 @@ def edge_profiles(
     yield from _parallel(quadrant, geometry, (vstart, vend), clip_sigma)
 
 
-def _values(part: NDArray[Any]) -> Float:
-    """Return codes as floats, NaN for what is lost or saturated."""
-    values = np.array(part, np.float64, order="C")
+def _codes(part: NDArray[Any]) -> NDArray[np.uint16]:
+    """Return a copy as codes."""
     if part.dtype.kind == "i":
-        values += CODES // 2
-    values[(values == 0) | (values == CODES - 1)] = np.nan
+        return np.array(part, np.int16, order="C").view(np.uint16) ^ np.uint16(CODES // 2)
+    return np.array(part, np.uint16, order="C")
+
+
+def _values(codes: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return codes as floats, NaN for what is lost or saturated."""
+    values = codes.astype(np.float32)
+    values[(codes == 0) | (codes == CODES - 1)] = np.nan
     return values
 
 
@@ -99,10 +106,11 @@ def _serial(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], c
         return
     x0, end = geometry.prescan, geometry.prescan + geometry.image_columns
     rows = slice(window.y0, window.y1)
-    over = _values(quadrant[rows, end - IMAGE_PX :])
-    before = _values(quadrant[rows, x0 - IMAGE_PX : x0 + IMAGE_PX])
-    base = row_offsets(_values(quadrant[rows, window.x0 : window.x1]))
-    common = row_offsets(over[:, IMAGE_PX:])
+    trailing = _codes(quadrant[rows, end - IMAGE_PX :])
+    over = _values(trailing)
+    before = _values(_codes(quadrant[rows, x0 - IMAGE_PX : x0 + IMAGE_PX]))
+    base = row_offsets(_codes(quadrant[rows, window.x0 : window.x1]))
+    common = row_offsets(trailing[:, IMAGE_PX:])
     # a pixel is part of the mean it is compared with
     own = np.sqrt(geometry.overscan / (geometry.overscan - 1.0))
     for edge, lines in (("trailing", over), ("leading", before)):
@@ -135,9 +143,9 @@ def _of_rows(
     if prescan is None:
         return
     columns = Window(geometry.prescan, geometry.prescan + geometry.image_columns, rows.start, rows.stop)
-    lines = _values(quadrant[columns.slices]).T
-    pre = _values(quadrant[rows, prescan.x0 : prescan.x1])
-    base = row_offsets(pre)
+    lines = _values(_codes(quadrant[columns.slices])).T
+    codes = _codes(quadrant[rows, prescan.x0 : prescan.x1])
+    pre, base = _values(codes), row_offsets(codes)
     used = np.isfinite(lines).all(axis=1)
     if used.sum() < _MIN_LINES:
         return
@@ -152,17 +160,32 @@ def _of_rows(
 
 def _clipped(lines: Float, sigma: float) -> tuple[Float, Float, NDArray[np.int64]]:
     """Return mean, its error and the number of values per column of (lines, pixels), those beyond ``sigma`` left out."""
-    values = np.ascontiguousarray(lines.T)
-    size = values.shape[1]
-    ranks = (size // 4, size // 2, (3 * size) // 4)
-    low, middle, high = np.partition(values, ranks, axis=1)[:, ranks].T
+    low, middle, high = _quartiles(lines)
     reach = sigma * np.maximum((high - low) / _QUARTILE_SIGMA, _LEAST_SIGMA)
-    values -= middle[:, None]
-    is_used = np.abs(values) <= reach[:, None]
-    n = is_used.sum(axis=1)
-    values *= is_used
-    mean = values.sum(axis=1) / n
-    squares = np.einsum("ij,ij->i", values, values) / n - mean**2
+    n, total, squares = (np.zeros(lines.shape[1]) for _ in range(3))
+    _sums(lines, middle, reach, n, total, squares)
+    mean = total / np.maximum(n, 1)
     is_enough = n >= _MIN_LINES
-    error = np.sqrt(squares / np.maximum(n - 1, 1))
-    return np.where(is_enough, mean + middle, np.nan), np.where(is_enough, error, np.nan), n
+    error = np.sqrt((squares / np.maximum(n, 1) - mean**2) / np.maximum(n - 1, 1))
+    return np.where(is_enough, mean + middle, np.nan), np.where(is_enough, error, np.nan), n.astype(np.int64)
+
+
+def _quartiles(lines: Float) -> tuple[Float, Float, Float]:
+    """Return the quartiles per column, from some 500 evenly spaced lines: they only say where to clip."""
+    some = np.ascontiguousarray(lines[:: max(1, len(lines) // _QUARTILE_LINES)].T)
+    size = some.shape[1]
+    ranks = (size // 4, size // 2, (3 * size) // 4)
+    low, middle, high = np.partition(some, ranks, axis=1)[:, ranks].T.astype(np.float64)
+    return low, middle, high
+
+
+@compiled
+def _sums(lines: Float, middle: Float, reach: Float, n: Float, total: Float, squares: Float) -> None:
+    """Add number, sum and squares of what is within reach of the middle, line by line."""
+    for i in range(lines.shape[0]):
+        for j in range(lines.shape[1]):
+            value = lines[i, j] - middle[j]
+            if abs(value) <= reach[j]:
+                n[j] += 1.0
+                total[j] += value
+                squares[j] += value * value
