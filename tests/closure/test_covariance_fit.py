@@ -241,13 +241,16 @@ def beyond_grid(truth: Truth) -> float:
 
 @pytest.mark.parametrize("case", ["weak", "middle", "strong", "long"])
 def test_charge_is_conserved(case: str) -> None:
-    """The sum over lags to 8 and the tail is zero within three of its errors, channel by channel and on average."""
+    """The sum over lags to 8 and the tail is zero within three of its errors, channel by channel.
+
+    On average it is within one of them: where the data do not tell the power of the tail, the mean is that of the powers allowed.
+    """
     found = channels(case)
     for fits in (found.free, found.zero):
         sums = [fit.sums for fit in fits]
         total, error = (np.array([getattr(one, name) for one in sums]) for name in ("total_per_e", "total_per_e_err"))
         assert np.mean(np.abs(total / error) < 3.0) > 0.99
-        assert abs(np.mean((total - beyond_grid(found.truth)) / error)) < 0.6
+        assert abs(np.mean((total - beyond_grid(found.truth)) / error)) < 1.0
         inner_sum = np.array([(one.inner_per_e, one.inner_per_e_err) for one in sums])
         if fits is found.zero and case in {"strong", "long"}:
             # without the tail it is not
