@@ -1,4 +1,4 @@
-"""Photon transfer through pixels and files: 24 channels of PTC01 from simulated photons, against the truth beside the day folder."""
+"""Photon transfer and edges through pixels and files: 24 channels of PTC01 from simulated photons, against the truth beside the day folder."""
 
 import pytest
 
@@ -87,6 +87,57 @@ def test_noise_in_electrons(campaign):
         "r.ron_e as found, r.ron_e_err as err, t.ron_e as truth",
     )
     assert_pulls(found["found"], found["err"], found["truth"])
+
+
+def test_bounce_of_the_amplifier(campaign):
+    found = rows(
+        campaign,
+        "edge_separation",
+        "ccd, quadrant, direction",
+        "r.direction = 'serial'",
+        "r.bounce as found, r.bounce_err as err, t.bounce as truth",
+    )
+    assert found.height == 24
+    assert_pulls(found["found"], found["err"], found["truth"])
+
+
+@pytest.mark.parametrize("direction", ["serial", "parallel"])
+def test_charge_transfer(campaign, direction):
+    for column in ("col003", "col005"):
+        found = rows(
+            campaign,
+            "cti",
+            "ccd, quadrant, direction, script_column",
+            f"r.direction = '{direction}' and script_column = '{column}'",
+            "r.cti as found, r.cti_err as err, t.cti as truth",
+        )
+        assert found.height == 24
+        assert_pulls(found["found"], found["err"], found["truth"])
+
+
+@pytest.mark.parametrize("direction", ["serial", "parallel"])
+def test_first_overscan_pixel(campaign, direction):
+    found = rows(
+        campaign,
+        "edge_response",
+        "ccd, quadrant, direction, pixel",
+        f"r.direction = '{direction}' and pixel = 1",
+        "r.response as found, r.response_err as err, t.response as truth",
+    )
+    assert found.height == 24
+    assert_pulls(found["found"], found["err"], found["truth"])
+
+
+def test_full_well_is_bracketed(campaign):
+    found = rows(
+        campaign,
+        "full_well",
+        "ccd, quadrant",
+        "r.status = 'ok'",
+        "r.full_well_lower_adu as low, r.full_well_upper_adu as high, t.full_well_adu as truth",
+    )
+    assert found.height == 24
+    assert ((found["low"] <= found["truth"]) & (found["truth"] <= found["high"])).all()
 
 
 def test_gain_of_the_covariance_fit(campaign):

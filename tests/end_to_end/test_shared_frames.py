@@ -13,6 +13,8 @@ from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import list_runs, read_run_table
 from vison_etl.pipeline.decisions import adopt, exclude
 from vison_etl.pipeline.status import status_table
+from vison_etl.report.gather import gather
+from vison_etl.report.source import snapshot
 from vison_etl.results.connect import connect, table
 from vison_etl.results.publish import publish
 from vison_etl.simulate.day import simulate_day
@@ -133,6 +135,8 @@ def test_exclusions(lake, shared_frames):
     exclude(lake, BLOCK, (first + 2, first + 2), "CCD1", None, "cosmic shower")
     states = dict(status_table(lake, [BLOCK], "MOT").select("test", "state").iter_rows())
     assert states["PTC01"] == states["MOT_FF"] == "stale"
+    # its source alone does not make a test of another campaign acquired
+    assert "BF01" not in states
     (outcome,) = work(lake, "MOT_FF")
     assert (outcome.n_measured, outcome.n_kept) == (0, 14)
     points = read_run_table(lake, outcome.run_id, "covariances").filter(pl.col("n_pairs") > 0)
@@ -161,6 +165,10 @@ def test_what_counts_is_the_same_in_lake_and_snapshot(lake, shared_frames):
         ids = dict(connection.sql("select test, run_id from runs where is_current").fetchall())
         assert connection.sql("select count(*) from every.covariances where test = 'MOT_FF'").fetchall() == [(60,)]
         inventory = connection.sql("select test from acquisitions where frames_of is not null order by 1").fetchall()
+        page = gather(snapshot(connection), BLOCK, "MOT_FF")
+    assert page.acquisition["acquisition"] == acquisition(lake, "MOT_FF")
+    assert page.table("exposures")["obsid"].n_unique() == 10
+    assert page.table("pair_tiles")["test"].unique().to_list() == ["PTC01"]
     assert ids == {test: outcome.run_id for test, outcome in done.items()}
     assert [name for (name,) in inventory] == ["BF01", "BF01_590", "MOT_FF", "PTC_JOINT"]
     assert adopt(lake, acquisition(lake, "MOT_FF"), "as before").startswith("BORN MOT_FF")
