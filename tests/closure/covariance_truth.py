@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.frames import SMALL
 from vison_etl.instrument.geometry import QUADRANTS, geometry_of, place_quadrant
-from vison_etl.pixels.covariances import LAGS
+from vison_etl.pixels.lag_covariances import LAGS
 from vison_etl.simulate.build_up import kernel
 from vison_etl.simulate.detector import Channel, channel
 from vison_etl.simulate.electronics import digitise, frame_offset_adu

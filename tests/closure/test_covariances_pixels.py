@@ -11,7 +11,8 @@ from tests.closure.covariance_truth import pairs
 from tests.frames import SMALL
 from tests.pulls import assert_pulls
 from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
-from vison_etl.pixels.covariances import LAGS, measure_covariances
+from vison_etl.pixels.covariances import measure_covariances
+from vison_etl.pixels.lag_covariances import LAGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

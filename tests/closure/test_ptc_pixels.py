@@ -87,3 +87,48 @@ def test_noise_in_electrons(campaign):
         "r.ron_e as found, r.ron_e_err as err, t.ron_e as truth",
     )
     assert_pulls(found["found"], found["err"], found["truth"])
+
+
+def test_gain_of_the_covariance_fit(campaign):
+    found = rows(
+        campaign,
+        "gain",
+        "ccd, quadrant",
+        "r.model = 'covariance'",
+        "r.status as status, r.gain_e_per_adu as found, r.gain_e_per_adu_err as err, t.gain_e_per_adu as truth, "
+        "r.a00_per_e as a00, r.a00_per_e_err as a00_err, t.a00_per_e as true_a00, r.is_adopted as is_adopted, "
+        "r.level_chi2 as chi2, r.level_dof as dof",
+    )
+    assert found["status"].to_list() == ["ok"] * 24
+    assert found["is_adopted"].all()
+    assert_pulls(found["found"], found["err"], found["truth"])
+    assert_pulls(found["a00"], found["a00_err"], found["true_a00"])
+    total, dof = found["chi2"].sum(), found["dof"].sum()
+    assert abs(total - dof) < 3.3 * (2 * dof) ** 0.5
+
+
+def test_area_coefficients_of_all_lags_of_the_truth(campaign):
+    found = rows(
+        campaign,
+        "bfe_coefficients",
+        "ccd, quadrant, lag_x, lag_y",
+        "r.status = 'ok' and r.test = 'PTC01'",
+        "lag_x, lag_y, r.a_per_e as found, r.a_per_e_err as err, t.a_per_e as truth",
+    )
+    assert found.height == 24 * 9
+    for _, lag in found.group_by("lag_x", "lag_y"):
+        assert_pulls(lag["found"], lag["err"], lag["truth"])
+
+
+def test_charge_is_conserved(campaign):
+    lake, _ = campaign
+    with connect(lake.root) as connection:
+        found = connection.sql(
+            "select a_total_per_e as total, a_total_per_e_err as err, symmetry_chi2, symmetry_dof from covariance_fits "
+            "where status = 'ok' and variant = 'c_free'"
+        ).pl()
+    assert found.height == 24
+    pulls = found["total"] / found["err"]
+    assert (pulls.abs() < 3.5).all()
+    total, dof = found["symmetry_chi2"].sum(), found["symmetry_dof"].sum()
+    assert abs(total - dof) < 3.3 * (2 * dof) ** 0.5

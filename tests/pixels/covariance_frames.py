@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.frames import SMALL, ccd_frame
 from vison_etl.instrument.geometry import QUADRANTS, Geometry
-from vison_etl.pixels.covariances import LAGS
+from vison_etl.pixels.lag_covariances import LAGS
 
 OFFSET, RON = 2650.3, 1.3
 QUANTISATION = 1.0 / 12.0

@@ -9,7 +9,8 @@ from tests.frames import SMALL, TINY, raw
 from tests.pixels.covariance_frames import OFFSET, Scene, expose, pair, plain_covariances
 from tests.pulls import assert_pulls
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, geometry_of, quadrant_view
-from vison_etl.pixels.covariances import LAGS, QuadrantCovariances, bartlett_errors, measure_covariances
+from vison_etl.pixels.covariances import QuadrantCovariances, measure_covariances
+from vison_etl.pixels.lag_covariances import LAGS, bartlett_errors
 from vison_etl.pixels.pair_tiles import measure_pair
 
 ODD = geometry_of(2 * (51 + 20 + 301), 2 * (20 + 411))

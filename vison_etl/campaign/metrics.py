@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from vison_etl.campaign import metrics_commands as commands
+from vison_etl.campaign import metrics_edges as edges
 from vison_etl.campaign import metrics_frames as frames
 from vison_etl.campaign import metrics_injection as injection
 from vison_etl.campaign import metrics_light as light
@@ -42,6 +43,7 @@ METRICS: Mapping[str, Callable[[CheckInput], pl.DataFrame]] = {
     "background_adu": light.backgrounds,
     "looks_like_other_source": light.wrong_sources,
     "source_level": light.source_levels,
+    "edge_response.serial_first": edges.first_responses,
     "saturation_s": light.saturation_times,
     "spot_peak_adu": spots.peaks,
     "best_spot_peak": spots.best_peaks,
@@ -52,7 +54,7 @@ METRICS: Mapping[str, Callable[[CheckInput], pl.DataFrame]] = {
     "injection_std_adu": injection.scatters,
     "channel_injection": injection.channel_levels,
 }
-"""Metrics by name; those of single housekeeping keys are ``hk``, see ``hk_metrics``."""
+"""Metrics by name; those of single housekeeping keys are ``hk``, see ``hk_metrics``. One with a dot is made from that result table."""
 
 
 def metric(where: str, name: str) -> Callable[[CheckInput], pl.DataFrame]:

@@ -112,9 +112,10 @@ def measure(
     ]
     progress.total(len(missing))
     gathered = _run_missing(lake, missing, run, progress, store=store)
-    books = _Books(lake, work, frozenset().union(*(done for _, done in kept)), cache(claimed))
+    books = _Books(lake, work, set().union(*(done for _, done in kept)), cache(claimed))
     tables: dict[str, pl.DataFrame] = {}
     for one, (old, done) in zip(work, kept, strict=True):
+        measured: set[str] = set()
         for name in reversed(one.measurement.tables):
             fresh = pl.concat([old[name].clear(), *gathered.rows.get((one.place, name), [])])
             fresh = fresh.filter(pl.col("unit_key").is_in(list(one.keys)))
@@ -122,6 +123,8 @@ def measure(
                 books.store(one.place, name, old[name], fresh)
             mine = pl.concat([old[name].filter(pl.col("unit_key").is_in(list(done))), fresh])
             tables[name] = mine if name not in tables else pl.concat([tables[name], mine])
+            measured |= set(fresh.get_column("unit_key").unique())
+        books.done.update(measured)
     products = tuple(row for one in work if one.is_own for task in one.tasks for row in _product_rows(lake, one, task))
     n_failed = len(gathered.failures)
     return Measured(
@@ -178,7 +181,7 @@ class _Books:
 
     lake: Lake
     work: Sequence[Work]
-    done: frozenset[str]
+    done: set[str]
     claimed: Callable[[Place], frozenset[str]]
 
     def store(self, place: Place, name: str, seen: pl.DataFrame, fresh: pl.DataFrame) -> None:

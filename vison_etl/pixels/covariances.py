@@ -11,23 +11,16 @@ from numpy.typing import NDArray
 
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, region_window, side_of
 from vison_etl.pixels import covariance_kernels as kernels
-from vison_etl.pixels.lag_products import MAX_LAG, lag_products, padded
+from vison_etl.pixels.lag_covariances import LAGS, MIN_PIXELS, bartlett_errors, covariances_of
+from vison_etl.pixels.lag_products import Values, lag_products, padded
 from vison_etl.pixels.pair_sampling import Boxes, Decoding, Floats, Frame, balancing_weights, box_levels
 from vison_etl.pixels.pair_tiles import box_of, pair_words, truncated_normal
 
 CELL_PX = 256
 """Side of the cells in which a plane is removed, about."""
 
-MIN_PIXELS = 1000
-"""With fewer pixels, or pairs of pixels at a lag, nothing is measured."""
-
 PLANE_TERMS = 3
-_SIGNIFICANT = 5.0
-
-LAGS: tuple[tuple[int, int], ...] = tuple(
-    (x, y) for x in range(MAX_LAG + 1) for y in range(-MAX_LAG if x else 0, MAX_LAG + 1)
-)
-"""All (lag_x, lag_y), in the order of results: (0, 0) first."""
+"""Terms of a plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +143,25 @@ def _offsets(pair: _Pair, quadrant: str, window: Window) -> Floats:
     return np.vstack([box_levels(words, boxes, pair.decoding) for words in (pair.first, pair.second)])
 
 
-def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCovariances:
-    if window.y1 <= window.y0:
-        return _nothing(quadrant, 0, 0)
-    box = _box(pair, quadrant, window)
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """The balanced difference of a quadrant as integers in units of ``step_adu``, with margins, and what was found on the way.
+
+    ``used``: 1 where a pixel counts; ``counts``: how many of each row do; ``limits``: of the clip in each cell, negative where it was
+    left out; ``blocks``: sums of codes, see ``covariance_kernels.load_cell``.
+    """
+
+    weights: tuple[float, float]
+    values: Values
+    used: Values
+    counts: NDArray[np.int64]
+    step_adu: float
+    limits: Floats
+    blocks: NDArray[np.int64]
+
+
+def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) -> _Difference:
     origin, cells = box[:2], _cells(box)
-    offsets = _offsets(pair, quadrant, window)
     sample_1, sample_2, starts = kernels.sample_cells(pair.first, pair.second, cells, pair.decoding)
     weights = (1.0, 1.0)
     if sample_1.size:
@@ -179,17 +185,25 @@ def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCov
     )
     values, used, counts = padded(*box[2:]), padded(*box[2:]), np.empty(box[2], np.int64)
     step = kernels.quantise(difference, cells, origin, limits, values, used, counts)
-    usable, n_saturated, sum_1, sum_2 = (int(total) for total in blocks.sum(axis=(0, 1, 2)))
-    n = int(counts.sum())
-    if n < MIN_PIXELS or step <= 0.0:
+    return _Difference(weights, values, used, counts, step, limits, blocks)
+
+
+def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCovariances:
+    if window.y1 <= window.y0:
+        return _nothing(quadrant, 0, 0)
+    box, offsets = _box(pair, quadrant, window), _offsets(pair, quadrant, window)
+    found = _difference(pair, box, offsets)
+    usable, n_saturated, sum_1, sum_2 = (int(total) for total in found.blocks.sum(axis=(0, 1, 2)))
+    n = int(found.counts.sum())
+    if n < MIN_PIXELS or found.step_adu <= 0.0:
         return _nothing(quadrant, usable - n, n_saturated)
-    left_1, left_2 = kernels.sums_left_out(pair.first, pair.second, origin, pair.decoding, used, counts)
+    left_1, left_2 = kernels.sums_left_out(pair.first, pair.second, box[:2], pair.decoding, found.used, found.counts)
     means = np.array([(sum_1 - left_1) / n, (sum_2 - left_2) / n]) - offsets[:, 0]
-    products, pairs = lag_products(values, used, counts == box[3])
-    lost = PLANE_TERMS * np.count_nonzero(limits >= 0.0) / n
+    products, pairs = lag_products(found.values, found.used, found.counts == box[3])
+    lost = PLANE_TERMS * np.count_nonzero(found.limits >= 0.0) / n
     sign = -1 if sum(side_of(quadrant)) == 1 else 1
-    covariance, n_pairs = _covariances(products, pairs, step, pair.truncation, lost, sign)
-    covariance /= 2.0 * weights[0] * weights[1]
+    covariance, n_pairs = covariances_of(products, pairs, found.step_adu, pair.truncation, lost, sign)
+    covariance /= 2.0 * found.weights[0] * found.weights[1]
     if not covariance[0] > 0.0:
         return _nothing(quadrant, usable - n, n_saturated)
     return QuadrantCovariances(
@@ -201,7 +215,7 @@ def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCov
         mean_2_adu=float(means[1]),
         mean_adu=float(means.mean()),
         mean_adu_err=math.sqrt(0.5 * covariance[0] / n + 0.25 * float(np.sum(offsets[:, 1] ** 2))),
-        spread_adu=_spread(blocks, covariance[0]),
+        spread_adu=_spread(found.blocks, covariance[0]),
         n_clipped=usable - n,
         n_saturated=n_saturated,
     )
@@ -213,69 +227,6 @@ def _nothing(quadrant: str, n_clipped: int, n_saturated: int) -> QuadrantCovaria
     return QuadrantCovariances(
         quadrant, unknown, unknown, none, math.nan, math.nan, math.nan, math.nan, math.nan, n_clipped, n_saturated
     )
-
-
-def _covariances(
-    products: NDArray[np.int64], pairs: NDArray[np.int64], step: float, truncation: float, lost: float, sign: int
-) -> tuple[Floats, NDArray[np.int64]]:
-    """Turn sums of products into covariances of the difference, one element per lag.
-
-    Parameters
-    ----------
-    products, pairs
-        Shape (9, 17), of a quadrant as stored, see ``lag_products``.
-    step
-        Unit of the integers, ADU.
-    truncation
-        Variance of a unit normal distribution cut at the clip.
-    lost
-        Fraction of the variance that planes take out of every lag.
-    sign
-        -1 where one axis of the stored quadrant runs against the canonical one, 1 where none or both do.
-
-    Returns
-    -------
-    covariance, n
-        ADU^2 (NaN where there are fewer than ``MIN_PIXELS`` pairs) and pairs of pixels, in the order of ``LAGS``.
-    """
-    along_x, along_y = np.array(LAGS).T
-    along_y = sign * along_y
-    # each lag is stored in the half plane lag_y > 0, or lag_y = 0 and lag_x >= 0
-    is_below = along_y < 0
-    place = np.where(is_below, -along_y, along_y), np.where(is_below, -along_x, along_x) + MAX_LAG
-    n = pairs[place]
-    enough = n >= MIN_PIXELS
-    mean = np.where(enough, products[place] / np.maximum(n, 1), np.nan)
-    mean[0] -= 1.0 / 12.0
-    mean[0] /= truncation
-    mean[1:] /= truncation**2
-    return step**2 * (mean + lost * mean[0]), n
-
-
-def bartlett_errors(covariance: Floats, n: NDArray[np.int64]) -> Floats:
-    """Return the standard errors of covariances between pixels, from Bartlett's formula.
-
-    Parameters
-    ----------
-    covariance, n
-        Covariances and pairs of pixels, in the order of ``LAGS``. NaN counts as uncorrelated.
-
-    Returns
-    -------
-    ndarray
-        Errors in the unit of the covariance; NaN where that is NaN. Correlations beyond 8 px are taken as zero.
-    """
-    along_x, along_y = np.array(LAGS).T
-    rho = covariance / covariance[0]
-    rho = np.where(np.abs(rho) > _SIGNIFICANT / np.sqrt(np.maximum(n, 1)), rho, 0.0)
-    size = 4 * MAX_LAG + 1
-    image = np.zeros((size, size))
-    image[along_y % size, along_x % size] = rho
-    image[-along_y % size, -along_x % size] = rho
-    # the map is even, so its autocorrelation at 2 l is the sum over k of rho(k + l) rho(k - l)
-    shifted = np.fft.irfft2(np.abs(np.fft.rfft2(image)) ** 2, image.shape)[2 * along_y % size, 2 * along_x % size]
-    error = covariance[0] * np.sqrt((np.sum(image**2) + shifted) / np.maximum(n, 1))
-    return np.where(np.isfinite(covariance), error, np.nan)
 
 
 def _spread(blocks: NDArray[np.int64], variance: float) -> float:

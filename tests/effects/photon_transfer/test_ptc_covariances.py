@@ -6,7 +6,7 @@ import pytest
 from tests.effects.photon_transfer.test_ptc_measure import ENGINE, GEOMETRY, frame
 from vison_etl.effects.photon_transfer.effect import EFFECT
 from vison_etl.instrument.geometry import quadrant_view
-from vison_etl.pixels.covariances import LAGS
+from vison_etl.pixels.lag_covariances import LAGS
 from vison_etl.tables import table
 
 (MEASUREMENT,) = (m for m in EFFECT.measurements if m.name == "covariances")

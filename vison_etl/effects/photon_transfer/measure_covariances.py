@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
-from vison_etl.pixels.covariances import LAGS, measure_covariances
+from vison_etl.pixels.covariances import measure_covariances
+from vison_etl.pixels.lag_covariances import LAGS
 
 PARAMETERS: Parameters = {"covariance_clip_sigma": 5.5}
 """``covariance_clip_sigma``: clip of the pixels of a difference, in standard deviations."""

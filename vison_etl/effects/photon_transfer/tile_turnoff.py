@@ -22,6 +22,7 @@ from vison_etl.effects.photon_transfer.turnoff import TurnoffData
 _DOUBTFUL = 0.25
 _DOUBTFUL_SIGMA = 1.5
 _UNMISTAKABLE = 5.0
+_COLLAPSE = 0.2
 _SPREADS = 3.0
 _MIN_LEVELS = 2
 _TREND_DEGREE = 2
@@ -65,7 +66,8 @@ def tile_turnoffs(
 
     A level of a tile is *off* where |V / curve - 1| exceeds ``limits.deficit`` and is significant, *fallen* where the deficit does.
     The turn-off lies below the first that is off and the next one fallen (the highest: itself), provided that at it or above kurtosis
-    or parallel correlation departs from the trend of the channel below its turn-off. A level below it is *doubtful* from a quarter
+    or parallel correlation departs from the trend of the channel below its turn-off, or a fifth of the variance is gone: far above the
+    full well the noise is normal again, and neither gain nor lamp change by so much. A level below it is *doubtful* from a quarter
     of ``limits.deficit`` and 1.5 sigma on: a level that has begun to fall, but by less than its noise, seldom looks better.
 
     Pixels of a tile scatter about its mean by three spreads at most that matter (shot noise, response and full well, see
@@ -110,7 +112,8 @@ def _of_tile(label: int, levels: _Levels, row: int, fit: Fit, limits: TurnoffLim
     limit = np.maximum(limits.deficit, limits.sigma * error)
     off, fallen = np.abs(value) > limit, -value > limit
     followed = np.append(fallen[1:], fallen[-1])
-    bloomed = np.logical_or.accumulate(levels.is_bloomed[row, :count][::-1])[::-1]
+    is_bloomed = levels.is_bloomed[row, :count] | (-value > np.maximum(_COLLAPSE, limit))
+    bloomed = np.logical_or.accumulate(is_bloomed[::-1])[::-1]
     first = _first(off & followed & bloomed)
     spreads = np.array([pixel_spread(float(m), fit, limits.pixel_spread) for m in mean])
     if first is None:

@@ -11,7 +11,8 @@ from vison_etl.effects.figure import Figure
 from vison_etl.instrument.geometry import side_of
 from vison_etl.tables import CCDS
 
-_SIDE = 140
+_SIDE = 122
+_LEGEND = {"orient": "bottom", "direction": "horizontal", "gradientLength": 300}
 _ROWS = (("E", "F"), ("H", "G"))
 """Quadrants as they lie in the CCD frame, the upper ones first."""
 
@@ -38,7 +39,7 @@ def figure(tables: Tables) -> Figure | None:
         x_middle=pl.col("x") + pl.col("width_px") / 2,
         y_middle=pl.col("y") + pl.col("height_px") / 2,
     )
-    domain = list(rows.select(pl.col("shown_adu").min(), hi=pl.col("shown_adu").max()).row(0))
+    domain = list(rows.select(lo=pl.col("shown_adu").quantile(0.02), hi=pl.col("shown_adu").quantile(0.98)).row(0))
     ends = rows.select(pl.col("x").min(), pl.col("x_end").max(), pl.col("y").min(), pl.col("y_end").max()).row(0)
     ccds = [
         alt.vconcat(
@@ -55,7 +56,7 @@ def figure(tables: Tables) -> Figure | None:
         "Map of the turn-off",
         "Signal at which the variance of each tile begins to fall off the curve of its channel, quadrants as they lie in the CCD "
         "frame, axes in canonical pixels from each node. A dot marks tiles whose turn-off was not reached: their colour is the lower "
-        "limit. Steps of the colour are levels of the test: the bracket of each tile is shown when the pointer rests on it.",
+        "limit. One colour scale for all, clipped at 2 and 98 %. The bracket of a tile is shown when the pointer rests on it.",
         alt.hconcat(*ccds, spacing=14),
     )
 
@@ -79,7 +80,7 @@ def _panel(
         alt.X2("x_end:Q"),
         alt.Y("y:Q", title=None if right else "row (px)", scale=y_scale, axis=y_axis),
         alt.Y2("y_end:Q"),
-        color=alt.Color("shown_adu:Q", title="turn-off (ADU)", scale={"domain": domain}),
+        color=alt.Color("shown_adu:Q", title="turn-off (ADU)", scale={"domain": domain, "clamp": True}, legend=_LEGEND),
         tooltip=tips,
     )
     dots = (

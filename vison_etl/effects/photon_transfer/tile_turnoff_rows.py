@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from vison_etl.effects.photon_transfer.channel import Channel, Rules, Tiles
-from vison_etl.effects.photon_transfer.model import Points
+from vison_etl.effects.photon_transfer.bracket import TurnoffLimits
+from vison_etl.effects.photon_transfer.channel import Channel
+from vison_etl.effects.photon_transfer.selection import turnoff_data
 from vison_etl.effects.photon_transfer.tile_turnoff import tile_turnoffs
-from vison_etl.effects.photon_transfer.turnoff import TurnoffData
+from vison_etl.effects.photon_transfer.tiles import Tiles
 
 _PLACE = ("tile", "x", "y", "width_px", "height_px")
 
 
 def turnoff_rows(
-    key: tuple[str, str], tiles: pl.DataFrame, arrays: Tiles, channel: Channel, rules: Rules
+    key: tuple[str, str], tiles: pl.DataFrame, arrays: Tiles, channel: Channel, limits: TurnoffLimits
 ) -> Iterator[dict[str, Any]]:
     """Yield one row for each tile of a channel.
 
@@ -29,23 +29,15 @@ def turnoff_rows(
         Rows of ``pair_tiles`` of all channels; those of this one are in the order of ``arrays``.
     arrays, channel
         Tiles and results of the channel.
+    limits
+        What counts.
     """
     if not arrays.pair.size:
         return
     mine = tiles.filter((pl.col("ccd") == key[0]) & (pl.col("quadrant") == key[1])).select(_PLACE)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        points = Points(arrays.mean_adu, arrays.variance_adu2, arrays.variance_adu2_err / arrays.variance_adu2)
-    data = TurnoffData(
-        points=points,
-        kurtosis=arrays.excess_kurtosis,
-        kurtosis_err=arrays.excess_kurtosis_err,
-        correlation=arrays.corr_01,
-        correlation_err=arrays.corr_01_err,
-        level=arrays.level,
-        usable=channel.usable,
-    )
+    data = turnoff_data(arrays, channel.selection.points, channel.selection.good)
     fit, top = channel.fits["exponential"], channel.fit_max_adu["exponential"]
-    found = tile_turnoffs(data, mine["tile"].to_numpy(), fit, top, rules.turnoff)
+    found = tile_turnoffs(data, mine["tile"].to_numpy(), fit, top, limits)
     places = {row["tile"]: row for row in mine.unique("tile").iter_rows(named=True)}
     for one in found:
         yield {
