@@ -17,7 +17,7 @@ from vison_etl.effects.flat_field import measure
 from vison_etl.elvis.frames import open_frame, open_group, write_frame
 from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
 from vison_etl.pixels.flat_stack import band_rows_of, stack_flats
-from vison_etl.products.fits import to_bytes
+from vison_etl.products.fits import consumed, to_bytes
 
 LEVEL_ADU = 16000.0
 N_GROUPS, N_FRAMES = 2, 26
@@ -81,7 +81,9 @@ def master(job: tuple[list[Path], Path]) -> tuple[float, float]:
         products = list(measure.master(group, measure.PARAMETERS, {}).products)
     while products:
         product = products.pop(0)
-        out.with_suffix(f".{product.kind}").write_bytes(to_bytes(product.extensions, product.cards))
+        file, extensions, cards = out.with_suffix(f".{product.kind}"), dict(product.extensions), product.cards
+        del product
+        file.write_bytes(to_bytes(consumed(extensions), cards))
     return peak_mb(), time.process_time() - started
 
 

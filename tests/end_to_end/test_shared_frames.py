@@ -88,7 +88,8 @@ def test_a_derived_test_may_come_first_and_its_source_keeps_what_it_measured(lak
 
 def table_of_gain(lake, run_id):
     rows = read_run_table(lake, run_id, "gain").filter("is_adopted")
-    return rows.select("ccd", "quadrant", "gain_e_per_adu", "gain_e_per_adu_err").sort("ccd", "quadrant")
+    values = ("gain_e_per_adu", "gain_e_per_adu_err", "a00_per_e", "a00_per_e_err")
+    return rows.select("ccd", "quadrant", *values).sort("ccd", "quadrant")
 
 
 def test_what_a_calibration_is_given(lake, shared_frames):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, Given, Measurement, Product, RawFrame
 from vison_etl.effects.registry import load
@@ -51,12 +52,14 @@ def run_unit(task: UnitTask) -> UnitResult:
         frames = [_read(frame) for frame in task.frames]
         extracted = measurement.function(*frames, task.parameters, *given)
     tables, pending = extracted.tables, list(extracted.products)
-    # images are let go one product after the other: the files are as large as they
+    # images are let go one after the other: the files are as large as they
     del extracted, given
     products: dict[tuple[str, str], bytes] = {}
     while pending:
         product = pending.pop(0)
-        products[product.kind, product.ccd] = _serialise(product, task)
+        place, extensions, cards = (product.kind, product.ccd), dict(product.extensions), product.cards
+        del product
+        products[place] = _serialise(extensions, {**task.cards, **cards, "UNITKEY": task.key})
     return UnitResult(tables, products)
 
 
@@ -133,7 +136,7 @@ def _require_unchanged(frame: FrameRef, stamp: str) -> None:
         raise ChangedFrameError(f"{frame.path}: changed since it was ingested; run ingest again")
 
 
-def _serialise(product: Product, task: UnitTask) -> bytes:
-    from vison_etl.products.fits import to_bytes  # noqa: PLC0415 - astropy is slow to import and seldom needed
+def _serialise(extensions: dict[str, NDArray[Any]], cards: Mapping[str, Any]) -> bytes:
+    from vison_etl.products.fits import consumed, to_bytes  # noqa: PLC0415 - astropy is slow to import and seldom needed
 
-    return to_bytes(product.extensions, {**task.cards, **product.cards, "UNITKEY": task.key})
+    return to_bytes(consumed(extensions), cards)

@@ -7,7 +7,7 @@ people's readers, which take extensions by name, go on working.
 from __future__ import annotations
 
 import io
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,14 @@ class ProductFile:
     extensions: Mapping[str, NDArray[Any]]
 
 
-def to_bytes(extensions: Mapping[str, NDArray[Any]], cards: Cards) -> bytes:
+def consumed(extensions: dict[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield images and let go of each when the next is asked for: a file and its images need not be in memory together."""
+    while extensions:
+        name = next(iter(extensions))
+        yield name, extensions.pop(name)
+
+
+def to_bytes(extensions: Mapping[str, NDArray[Any]] | Iterator[tuple[str, NDArray[Any]]], cards: Cards) -> bytes:
     """Return a FITS file with the given images, shape (NAXIS2, NAXIS1), and provenance cards.
 
     Images are floats, stored as float32, or masks of uint8 or signed integers, stored as given. ``None`` cards become undefined values.
@@ -43,7 +50,7 @@ def to_bytes(extensions: Mapping[str, NDArray[Any]], cards: Cards) -> bytes:
         meta.header[key] = value
     buffer = io.BytesIO()
     buffer.write(meta.header.tostring().encode("ascii"))
-    for name, image in extensions.items():
+    for name, image in extensions.items() if isinstance(extensions, Mapping) else extensions:
         stored = _stored(image)
         buffer.write(_image_header(name, image.shape, stored))
         for y in range(0, len(image), _ROWS):

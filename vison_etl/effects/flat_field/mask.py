@@ -13,6 +13,7 @@ from vison_etl.pixels import quality
 from vison_etl.pixels.flat_defects import Limits
 
 KIND = "mask"
+_ROWS = 64
 PARAMETERS: Parameters = {
     "defect_sigma": 5.5,
     "defect_min_response": 0.005,
@@ -48,10 +49,9 @@ def mask_product(
     """
     if known is not None:
         np.bitwise_or(dq, known.astype(quality.DQ_TYPE, copy=False), out=dq)
-    bad = float(parameters["defect_bad_response"])
     cards: dict[str, str | int | float | bool | None] = {
         "MASKTYPE": "flmask",
-        "THRESH": f"{parameters['defect_sigma']:g} sigma, bad 1 -+ {bad:g}",
+        "THRESH": f"{parameters['defect_sigma']:g} sigma, bad 1 -+ {parameters['defect_bad_response']:g}",
         "SUBBGD": False,
         "NORMED": True,
         "NFLAT": len(group.obsids),
@@ -61,4 +61,7 @@ def mask_product(
         "INHERITS": prepared["MASKED"],
         **{f"BIT{value.bit_length() - 1:02d}": name for name, value in quality.BITS.items()},
     }
-    return Product(KIND, group.ccd, {"DQ": dq, "MASK": quality.is_bad(dq).astype(np.int16)}, cards)
+    bad = np.empty_like(dq)
+    for y in range(0, len(dq), _ROWS):
+        bad[y : y + _ROWS] = quality.is_bad(dq[y : y + _ROWS])
+    return Product(KIND, group.ccd, {"DQ": dq, "MASK": bad}, cards)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,8 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
         )
         scales += [{**place, **row} for row in scale_rows(found)]
     flat = _join(stack)
+    # the halves have done their work: their memory goes
+    stack = replace(stack, second=flat)
     lit = {q: found for q, found in nonuniform.items() if light and q in light.level_adu}
     dq = _quality(stack, geometry, lit, mask.limits_of(parameters))
     for row in rows:
@@ -96,8 +99,8 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
     window = region_window(geometry, "img", group.vstart, group.vend)
     noise = {q: one.total - one.variance.value for q, one in lit.items() if one and one.total and one.variance.value}
     ratios = {}
-    if window:
-        ratios = ratio_columns(flat, (stack.mask & BAD) != 0, geometry, window, noise, given.get(REFERENCE))
+    if window and REFERENCE in given:
+        ratios = ratio_columns(flat, (stack.mask & BAD) != 0, geometry, window, noise, given[REFERENCE])
     for row in rows:
         row.update(ratios.get(row["quadrant"], {}))
     shown = [preview_row(kind, image, group.ccd, geometry) for kind, image in pictures(flat, geometry, light).items()]

@@ -33,7 +33,7 @@ def ratio_columns(
     geometry: Geometry,
     window: Window,
     noise: Mapping[str, float],
-    reference: Product | None,
+    reference: Product,
 ) -> dict[str, dict[str, Any]]:
     """Compare a flat with its reference, quadrant by quadrant.
 
@@ -54,8 +54,6 @@ def ratio_columns(
         Per quadrant the values of ``COLUMNS``.
     """
     found: dict[str, dict[str, Any]] = {quadrant: dict.fromkeys(COLUMNS) for quadrant in QUADRANTS}
-    if reference is None:
-        return found
     theirs = reference.extensions["FLAT"]
     if theirs.shape != flat.shape:
         shapes = f"{theirs.shape[1]} x {theirs.shape[0]} px, frames of {flat.shape[1]} x {flat.shape[0]} px"
