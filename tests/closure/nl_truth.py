@@ -71,6 +71,7 @@ class Frames:
     time_s: np.ndarray
     hours: np.ndarray
     label: np.ndarray
+    column: list[str]
     signal: np.ndarray
     x: np.ndarray
     y: np.ndarray
@@ -78,13 +79,14 @@ class Frames:
     bench: Bench = field(repr=False)
 
 
-def commanded(test: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return exposure time and filter of every frame of a test of the campaign."""
-    times, labels = [], []
+def commanded(test: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return exposure time, filter and script column of every frame of a test of the campaign."""
+    times, labels, names = [], [], []
     for column in structure(test, "B_CBE_MAR19", "devel" if test == "HENK01" else "Full").columns:
         times += [float(column.values["exptime"])] * column.frames
         labels += [str(column.filter_label)] * column.frames
-    return np.array(times), np.array(labels)
+        names += [column.label] * column.frames
+    return np.array(times), np.array(labels), names
 
 
 def source(rng: np.random.Generator, hours: np.ndarray, drift: float) -> np.ndarray:
@@ -96,12 +98,13 @@ def source(rng: np.random.Generator, hours: np.ndarray, drift: float) -> np.ndar
 
 def expose(rng: np.random.Generator, bench: Bench, n_channels: int = 1) -> list[Frames]:
     """Draw the frames of the channels of one bench, which share the light."""
-    time_s, label = commanded(bench.test)
+    time_s, label, column = commanded(bench.test)
     hours = np.concatenate([[0.0], np.cumsum(time_s + CADENCE_S)[:-1]]) / 3600.0
-    lit = time_s > 0.0
     level = source(rng, hours, bench.drift) * (1.0 + bench.flux_rms * rng.standard_normal(time_s.size))
     for light, time in {*zip(label, time_s, strict=True)}:
-        here = (label == light) & (time_s == time) & lit
+        here = (label == light) & (time_s == time)
+        if time == 0.0:
+            continue
         wrong = bench.latency_s + bench.latency_rms_s * rng.standard_normal()
         level[here] *= (time + wrong) / time
     x, y = (values.ravel() for values in np.meshgrid(np.arange(6) - 2.5, np.arange(6) - 2.5, indexing="ij"))
@@ -117,7 +120,7 @@ def expose(rng: np.random.Generator, bench: Bench, n_channels: int = 1) -> list[
         sigma = np.sqrt((np.maximum(seen, 0.0) / bench.gain + bench.ron_adu**2 + 1.0 / 12.0) / bench.n_px)
         signal = base + seen + sigma * rng.standard_normal(seen.shape)
         signal[seen > bench.top_adu] = np.nan
-        found.append(Frames(time_s, hours, label, signal, x, y, light, bench))
+        found.append(Frames(time_s, hours, label, column, signal, x, y, light, bench))
     return found
 
 

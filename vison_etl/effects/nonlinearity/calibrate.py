@@ -97,7 +97,7 @@ def _fitted(inputs: CalibrationInput) -> _Result | str:
             run.exposures,
             chosen,
             [noise for key in keys if (noise := noises[key]) is not None],
-            [make_basis(_ROOM * float(np.nanmax(tiles.signal_adu))) for tiles in chosen],
+            make_basis(_ROOM * max(float(np.nanmax(tiles.signal_adu)) for tiles in chosen)),
             prior,
             outlying_exposures(run.exposures, chosen),
         )
@@ -235,7 +235,10 @@ def _track_rows(found: _Result) -> Iterator[_Row]:
     middle = float(np.mean(source[~found.fit.doubtful]))
     errors = np.sqrt(np.diag(light.covariance))
     rows = found.run.table.select("obsid", "script_column", "exptime_s", "hours", filter=pl.col("label"))
+    seen = np.any([found.run.channels[key].counts.any(axis=1) for key in found.keys], axis=0)
     for k, row in enumerate(rows.iter_rows(named=True)):
+        if not seen[k]:
+            continue
         yield {
             **row,
             "source_pct": 100.0 * float(source[k] - middle),

@@ -57,8 +57,8 @@ class Extreme:
 def largest_deviation(curve: Curve, lowest_adu: float) -> Extreme | None:
     """Return the largest deviation from ``lowest_adu`` on; None where the curve has no point there.
 
-    Errors: scatter of the same over 400 curves drawn from the covariance (with fixed random numbers), so that a maximum between two
-    equal humps has an error of their distance.
+    Errors: scatter of its size and place over 400 curves drawn from the covariance (with fixed random numbers), so that between two
+    humps of equal height the place has an error of their distance.
     """
     here = np.flatnonzero(curve.measured_adu >= lowest_adu)
     if not here.size:
@@ -71,7 +71,7 @@ def largest_deviation(curve: Curve, lowest_adu: float) -> Extreme | None:
     best = here[int(np.argmax(np.abs(curve.deviation[here])))]
     return Extreme(
         float(curve.deviation[best]),
-        float(np.sqrt(np.mean((found - curve.deviation[best]) ** 2))),
+        float(np.sqrt(np.mean((np.abs(found) - abs(curve.deviation[best])) ** 2))),
         float(curve.measured_adu[best]),
         float(np.sqrt(np.mean((curve.measured_adu[here][at] - curve.measured_adu[best]) ** 2))),
     )

@@ -145,7 +145,7 @@ def _best_scatter(information: Information, prior: _Prior, starts: Sequence[Scat
     best = None
     for start in starts:
         at = np.log([start.flux, start.drift, start.latency_s])
-        found = minimize(cost, at, method="Nelder-Mead", options={"xatol": 0.05, "fatol": 0.02, "maxfev": 150})
+        found = minimize(cost, at, method="Nelder-Mead", options={"xatol": 0.05, "fatol": 0.01, "maxfev": 120})
         if best is None or found.fun < best.fun:
             best = found
     assert best is not None

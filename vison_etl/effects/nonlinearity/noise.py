@@ -48,7 +48,7 @@ def repeats(exposures: Exposures) -> Iterator[Integers]:
 def outlying_exposures(exposures: Exposures, channels: Sequence[Tiles]) -> Mask:
     """Tell which exposures are far from the equal ones nearest in time: a flash that failed, a shutter that stuck.
 
-    The mean logarithm over all tiles of an exposure is compared with the median of up to two equal ones before and after it. Limit: 8
+    The mean logarithm over all tiles of an exposure is compared with the median of the five equal ones nearest in time, itself among them. Limit: 8
     times the robust scatter of all such differences, and at least 1 %: smaller ones are found by the fit. Shape (K,).
     """
     size = exposures.level.size
@@ -63,8 +63,9 @@ def outlying_exposures(exposures: Exposures, channels: Sequence[Tiles]) -> Mask:
     for members in repeats(exposures):
         mine = members[known[members]]
         for i, k in enumerate(mine):
-            near = np.delete(mine[max(0, i - _NEIGHBOURS) : i + _NEIGHBOURS + 1], min(i, _NEIGHBOURS))
-            if near.size > 1:
+            first = max(0, min(i - _NEIGHBOURS, mine.size - 2 * _NEIGHBOURS - 1))
+            near = mine[first : first + 2 * _NEIGHBOURS + 1]
+            if near.size > 2:
                 difference[k] = common[k] - np.median(common[near])
     some = difference[difference != 0.0]
     scatter = _MAD * float(np.median(np.abs(some))) if some.size else 0.0

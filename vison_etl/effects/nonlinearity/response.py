@@ -21,6 +21,8 @@ _Z0, _Z1 = 0.015 * FULL_SCALE_ADU, 0.5 * FULL_SCALE_ADU
 _STEP = 0.3
 _DEGREE = 3
 _NEWTON_STEPS = 20
+SEGMENTS = 3
+"""Parts of the range that may bend more or less than others."""
 
 Floats = NDArray[np.float64]
 
@@ -39,10 +41,13 @@ class Basis:
         return self.knots.size - _DEGREE - 2
 
     @property
-    def roughness(self) -> Floats:
-        """Return S, shape (size, size): c S c is the sum of squares of the second differences of the spline's coefficients."""
+    def roughness(self) -> tuple[Floats, ...]:
+        """Return S, shape (size, size), for faint, middle and bright signals.
+
+        c S c is the sum of squares of second differences of the spline's coefficients, a third of them each; together they are all.
+        """
         second = np.diff(np.eye(self.size + 1), n=2, axis=0)[:, :-1]
-        return np.asarray(second.T @ second)
+        return tuple(part.T @ part for part in np.array_split(second, SEGMENTS))
 
     def values(self, z: Floats, derivative: int = 0) -> Floats:
         """Return the basis functions, or their first or second derivative in z, at signals z, shape (*z.shape, size)."""
