@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("ingest", "analyse", "flats", "results")
+ALL = ("ingest", "analyse", "flats", "covariances", "results")
 
 
 def main() -> int:

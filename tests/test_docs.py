@@ -74,7 +74,10 @@ def test_the_reasons_found_in_the_source_are_those_that_happen():
 
 def test_every_flag_that_an_effect_raises_is_in_the_flag_table_and_on_its_page():
     for source in (ROOT / "vison_etl" / "effects").glob("*/calibrate.py"):
-        raised = set(re.findall(r'"([A-Z][A-Z_]{4,})"', source.read_text(encoding="utf-8")))
+        text = "".join(
+            path.read_text(encoding="utf-8") for path in (source, source.with_name("flags.py")) if path.exists()
+        )
+        raised = set(re.findall(r'"([A-Z][A-Z_]{4,})"', text))
         page = (ROOT / "docs" / "methods" / f"{source.parent.name}.md").read_text(encoding="utf-8")
         assert raised
         assert raised <= set(flag_table())

@@ -130,7 +130,7 @@ def test_the_label_of_a_structure_tells_variant_and_campaign():
 def test_definitions():
     ptc = definition("PTC02_590")
     assert (ptc.family, ptc.label_nm, ptc.gives_gain, ptc.colourblind) == ("photon_transfer", 590.0, True, False)
-    assert dict(ptc.effects).keys() == {"photon_transfer", "light_source"}
+    assert dict(ptc.effects).keys() == {"photon_transfer", "light_source", "edge_response"}
     assert (ptc.frames_of, ptc.has_frames) == (("PTC02_590",), True)
     assert ptc.waived == {"motr_siz"}
     assert not definition("PTC02_155R").gives_gain

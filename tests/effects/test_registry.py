@@ -10,6 +10,7 @@ import pytest
 
 from vison_etl.effects.declare import Effect
 from vison_etl.effects.registry import UnknownEffectError, load, names
+from vison_etl.effects.registry import measurement as measurement_named
 from vison_etl.effects.rows import result_frame
 from vison_etl.tables import table
 
@@ -27,6 +28,20 @@ def test_every_effect_declares_tables_that_exist():
         for measurement in effect.measurements:
             for lake in measurement.tables:
                 assert table(lake).stage == "lake"
+        for use in effect.uses:
+            owner, measurement = measurement_named(use)
+            assert use == f"{owner.name}.{measurement.name}"
+            assert owner.name != name, f"{name} has {use} itself"
+
+
+def test_a_measurement_of_another_effect_is_found_by_its_owner():
+    owner, measurement = measurement_named("photon_transfer.tiles")
+    assert owner is load("photon_transfer")
+    assert measurement in owner.measurements
+    with pytest.raises(UnknownEffectError, match=r"no measurement photon_transfer.tile; .*photon_transfer.tiles"):
+        measurement_named("photon_transfer.tile")
+    with pytest.raises(UnknownEffectError, match="no effect photon_transfe"):
+        measurement_named("photon_transfe.tiles")
 
 
 def test_a_misspelt_effect_names_its_neighbours():

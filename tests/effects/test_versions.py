@@ -14,6 +14,7 @@ import pytest
 
 from tests.effects import code_digest
 from tests.effects.renew_versions import COMMAND, as_text, present, recorded, unraised
+from vison_etl.effects.registry import load, names
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,14 @@ def test_what_makes_numbers_is_reached_and_what_draws_them_is_not(now):
         "vison_etl.effects.rows.result_frame",
     } <= noise
     assert not [name for name in now["definitions"] if "charts" in name or "declare" in name.split(".")[:3]]
+
+
+def test_the_code_of_a_used_measurement_counts_for_its_owner(now):
+    for name in names():
+        effect = load(name)
+        mine = {what for what in now["code"] if what.split(".")[0] == name}
+        assert mine == {name, *(f"{name}.{m.name}" for m in effect.measurements)}
+        assert set(effect.uses) <= set(now["code"]) - mine
 
 
 def test_a_forgotten_version_is_named_with_what_changed(now):

@@ -81,9 +81,28 @@ def test_exclusion_makes_stale_and_costs_only_the_units_it_touches(lake):
     assert stale["test"].to_list() == ["PTC02_730"]
     (outcome,) = work(lake, "PTC02_730")
     assert outcome.action == "stored"
-    assert outcome.n_kept == 3 * 10
-    tiles = read(lake, "pair_tiles", block="BORN", test="PTC02_730")
-    assert first not in tiles["obsid_1"].to_list()
+    # tiles and covariances of three CCDs
+    assert outcome.n_kept == 2 * 3 * 10
+    for name in ("pair_tiles", "pair_covariances"):
+        measured = read(lake, name, block="BORN", test="PTC02_730")
+        assert measured.height > 0
+        assert first not in measured["obsid_1"].to_list()
+
+
+def test_covariances_and_tiles_of_a_pair_agree(analysed):
+    pair = ["obsid_1", "obsid_2", "ccd", "quadrant"]
+    covariances = read(analysed, "pair_covariances", block="BORN", test="PTC02_730")
+    assert covariances.height == 12 * 3 * 4 * 145
+    assert covariances.select(*pair, "lag_x", "lag_y").is_duplicated().sum() == 0
+    tiles = read(analysed, "pair_tiles", block="BORN", test="PTC02_730").filter(pl.col("n_saturated") == 0)
+    of_tiles = tiles.group_by(pair).agg(pl.col("variance_adu2", "mean_adu").mean(), pl.len().alias("n_tiles"))
+    found = covariances.filter(lag_x=0, lag_y=0, n_saturated=0).join(of_tiles, on=pair, suffix="_of_tiles")
+    # 10, 30 and 50 % of full scale, below the full well: the same pixels are used but for the last rows and columns
+    found = found.filter((pl.col("n_tiles") == 36) & (pl.col("mean_adu") < 42_000))
+    assert found.height == 3 * 2 * 12
+    differ = (found["covariance_adu2"] - found["variance_adu2"]) / found["covariance_adu2_err"]
+    assert differ.abs().max() < 1.0
+    assert (found["mean_adu"] / found["mean_adu_of_tiles"] - 1).abs().max() < 3e-3
 
 
 def test_excluded_channel_has_no_result(lake):

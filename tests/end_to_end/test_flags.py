@@ -88,6 +88,8 @@ OF_LIGHT = {
     "pumping, no_injection": ("TP21", one("no_injection", ccd="CCD1"), {POOR, "FLUENCE_OOL", "FLUENCEGRAD_OOL"}, set()),
     "saturation, source_off": ("PERSIST01", one("source_off", 8), {POOR, "NONSATURATION"}, {"SOURCEOFF", "DEADQUAD"}),
     "functional, none": ("MOT_WARM", [], set(), set()),
+    "functional, stuck_bit": ("MOT_WARM", [("stuck_bit", n, {"ccd": "CCD2"}) for n in range(8)], {"FUNCTION_FAILED"}, {POOR, "RON_OOL"}),
+    "functional, missing": ("MOT_WARM", one("missing", 3), {"FUNCTION_NOT_DONE", "MISSDATA"}, set()),
     "focus, none": ("FOCUS00_730", [], set(), set()),
     "injection, none": ("CHINJ02", [], set(), set()),
 }  # fmt: skip

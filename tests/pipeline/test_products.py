@@ -146,7 +146,7 @@ def test_what_cannot_be_found_is_said(lake, view, value):
 
 
 def test_wanted_kinds():
-    assert wanted_kinds([EFFECT]) == ("mask", "master_bias")
+    assert wanted_kinds(EFFECT.measurements) == ("mask", "master_bias")
 
 
 def test_products_are_part_of_the_key():

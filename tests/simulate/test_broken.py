@@ -30,7 +30,9 @@ def damaged(kind, quadrant="F", read_rows=276):
     return {name: quadrant_view(image, SMALL, name).astype(float) for name in QUADRANTS}
 
 
-@pytest.mark.parametrize("kind", ["saturated", "high_background", "offset_jump", "noisy", "gradient", "lost_pixels"])
+@pytest.mark.parametrize(
+    "kind", ["saturated", "high_background", "offset_jump", "noisy", "gradient", "lost_pixels", "stuck_bit"]
+)
 def test_faults_of_pixels_stay_in_their_quadrant_and_in_the_rows_read(kind):
     found = damaged(kind, read_rows=100)
     for name in "EGH":
@@ -45,6 +47,8 @@ def test_what_faults_of_pixels_do():
     assert (damaged("high_background")["F"][:, :51] == 2650).all()
     assert (damaged("offset_jump")["F"][:, :51] == 2750).all()
     assert damaged("noisy")["F"][:, :51].std() == pytest.approx(4.0, rel=0.05)
+    assert (damaged("stuck_bit")["F"][:, :51] == 2650 + 0).all()  # 2650 has bit 4 set
+    assert (damaged("stuck_bit")["F"][:256, 51:307] == 3650 + 16 * (not 3650 & 16)).all()
     row = damaged("gradient")["F"][10, 51:307] - 2650
     assert (row[0], row[-1]) == (600, 1400)
     assert row.mean() == pytest.approx(1000, abs=1)

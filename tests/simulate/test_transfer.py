@@ -11,15 +11,24 @@ E = truth_of()
 
 def test_charge_is_kept():
     charge = np.zeros((256, 256), np.float32)
-    charge[100, 100] = 1e6
+    charge[100, 100] = 1e5
     out = transferred(charge, E, SMALL)
     truth = transfer(E)
     assert out.shape == (276, 276)
-    assert out.sum(dtype=np.float64) == pytest.approx(1e6, rel=1e-6)
+    assert out.sum(dtype=np.float64) == pytest.approx(1e5, rel=1e-6)
     lost_y, lost_x = 101 * truth.parallel_cti, 152 * truth.serial_cti
-    assert out[101:109, 100].sum() == pytest.approx(1e6 * lost_y, rel=2e-3)
+    assert out[101:109, 100].sum() == pytest.approx(1e5 * lost_y, rel=2e-3)
     assert out[102, 100] / out[101, 100] == pytest.approx(np.exp(-1 / 2.0), rel=1e-3)
-    assert out[100, 101:109].sum() == pytest.approx(1e6 * (lost_x + truth.bounce), rel=5e-3)
+    assert out[100, 101:109].sum() == pytest.approx(1e5 * (lost_x + truth.bounce), rel=5e-3)
+
+
+def test_what_is_above_full_well_is_left_behind():
+    charge = np.zeros((256, 256), np.float32)
+    charge[100, 100] = E.full_well_e + 1e4
+    out, truth = transferred(charge, E, SMALL), transfer(E)
+    assert out.sum(dtype=np.float64) == pytest.approx(E.full_well_e + 1e4, rel=1e-6)
+    left = 101 * (truth.parallel_cti * (E.full_well_e + 1e4) + 4e-5 * 1e4)
+    assert out[101:109, 100].sum() == pytest.approx(left, rel=2e-3)
 
 
 def test_a_flat_stays_flat_and_has_tails_in_the_overscans():

@@ -28,7 +28,8 @@ OF_TEST = {
     "CHINJ02": {"injection_levels", "injection_vs_idl"},
     "TP01": {"injection_levels", "traps", "trap_density"},
     "TP02": {"injection_levels", "traps", "trap_density"},
-    "FLAT_STB": {"stability", "prnu"},
+    "FLAT_STB": {"stability", "common_mode", "prnu"},
+    "MOT_WARM": {"warm_ramp", "injection_levels"},
     "FOCUS00_800": {"spots", "focus"},
     "PSF01_800": {"spots", "psf_width"},
     "PERSIST01": {"persistence", "persistence_decay", "dark_signal", "spots", "defects"},
@@ -37,13 +38,15 @@ OF_TEST = {
         "defects",
         "defect_counts",
         "edge_response",
+        "edge_separation",
+        "full_well",
         "cti",
         "prnu",
         "light_source",
         "gain",
         "bfe_coefficients",
     },
-    "NL02": {"nonlinearity", "nonlinearity_curve", "edge_response", "cti"},
+    "NL02": {"nonlinearity", "nonlinearity_curve", "edge_response", "edge_separation", "full_well", "cti"},
 }
 
 
@@ -99,8 +102,22 @@ def test_sums_agree_with_what_they_sum():
     counted = masks["defect_counts"].join(pixels, on=["ccd", "quadrant", "kind"])
     assert (counted["n_pixels"] == counted["height_px"]).all()
     levels = tables_of("FLAT_STB")
-    seen = levels["source_levels"]["source_level"]
-    assert levels["stability"]["rms_pct"].to_list() == pytest.approx([100 * seen.std() / seen.mean()] * 3)
+    seen, started = levels["source_levels"]["source_level"].to_numpy(), levels["source_levels"]["started_at"]
+    _, (squares, *_) = np.polynomial.Polynomial.fit(
+        (started - started.min()).dt.total_seconds() / 3600.0, 100 * seen / seen.mean(), 1, full=True
+    )
+    assert levels["stability"]["rms_pct"].to_list() == pytest.approx([np.sqrt(squares[0] / (seen.size - 2))] * 3)
+
+
+def test_the_warm_ramp_is_that_of_the_frame():
+    found = tables_of("MOT_WARM")["warm_ramp"]
+    assert found["obsid"].unique().to_list() == [17003]
+    image = ccd_image(BENCH, planned("MOT_WARM")[2], "CCD2")
+    for quadrant in "EG":
+        rows = quadrant_view(image, SMALL, quadrant).astype(float)[:256, 56:302].mean(axis=1)
+        slope = np.polyfit(np.arange(60, 256), rows[60:], 1)[0]
+        row = found.filter(ccd="CCD2", quadrant=quadrant).row(0, named=True)
+        assert slope == pytest.approx(row["slope_adu_per_row"], rel=5e-3)
 
 
 def test_both_halves_are_injected_in_turn():

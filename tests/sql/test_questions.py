@@ -11,6 +11,7 @@ import pytest
 
 from tests.results.fake_lake import fill, small_lake, store_acquisition, store_exposures, store_run
 from tests.sql.fake_flats import store_flats
+from tests.sql.fake_gains import store_gains
 from vison_etl.lake.parts import write_part
 from vison_etl.lake.paths import Lake
 from vison_etl.results.db import open_in_memory, rows
@@ -19,6 +20,8 @@ from vison_etl.results.query import run_sql
 from vison_etl.sqlfiles import about, list_sql, read_sql
 
 QUESTIONS = [f"{folder}/{name}" for folder in ("metatests", "fpa", "checks") for name in list_sql(folder)]
+
+OF_CONDITIONS = ("metatests/gain_vs_temperature", "metatests/gain_vs_reset_drain")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         store_exposures(lake, "BORN", f"2019-05-{first // 1000:02d}", range(first, first + 10))
     store_flats(lake, "NIELS", "FLAT01", 700, 800.0, 0.5)
     store_flats(lake, "NIELS", "FLAT02_590", 800, 590.0, 0.6)
+    publish(lake)
+    return lake
+
+
+@pytest.fixture(scope="module")
+def conditions(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with gains under several conditions."""
+    lake = Lake(tmp_path_factory.mktemp("conditions"))
+    store_gains(lake)
     publish(lake)
     return lake
 
@@ -57,8 +69,8 @@ def test_runs_on_an_empty_lake(empty: Lake, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_answers_on_a_small_lake(lake: Lake, name: str) -> None:
-    assert ask(lake, name).height > 0
+def test_answers_on_a_small_lake(lake: Lake, conditions: Lake, name: str) -> None:
+    assert ask(conditions if name in OF_CONDITIONS else lake, name).height > 0
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -36,6 +36,10 @@ _COLUMNS = {
     "rule": pl.String,
 }
 
+_NOTHING = pl.DataFrame(
+    schema={"rule_index": pl.Int64} | {name: kind for name, kind in _COLUMNS.items() if name != "check_id"}
+)
+
 _OF_BLOCK = {
     "unknown": ("BLOCK_UNKNOWN", "serial numbers of no known block; offsets are not checked"),
     "option_over_serials": ("BLOCK_CONFLICT", "the block given by hand is not the one of the serial numbers"),
@@ -60,6 +64,8 @@ def check(
     extra: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, tuple[RaisedFlag, ...]]:
     """Check one acquisition of a test.
+
+    Exposures are checked with the test that has them: of a test with the frames of others only its results are.
 
     Parameters
     ----------
@@ -92,11 +98,11 @@ def check(
         results=results,
         extra=exposures.clear() if extra is None else extra,
     )
-    rules = limits_of(definition)
+    rules = _rules_of(definition)
     made: dict[str, pl.DataFrame] = {}
     parts = [_judged(_values(data, rule, made), rule, index) for index, rule in enumerate(rules)]
     keys = ["rule_index", "obsid", "ccd", "quadrant", "metric", "rule"]
-    checked = pl.concat(parts).sort(keys, nulls_last=False, maintain_order=True)
+    checked = pl.concat([_NOTHING, *parts]).sort(keys, nulls_last=False, maintain_order=True)
     compliance = checked.with_row_index("check_id").select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items())
     flags = [*_raised(checked, rules), *_dead_ccds(checked, rules), *_context_flags(exposures)]
     order = list(flag_table())
@@ -108,7 +114,17 @@ def checks_digest() -> str:
     return xxhash.xxh3_128_hexdigest(f"{_VERSION}\n{limits_text()}\n{all_limits()!r}".encode())
 
 
+_OF_RESULTS = "."
+
+
+def _rules_of(definition: TestDefinition) -> tuple[Limit, ...]:
+    rules = limits_of(definition)
+    return rules if definition.has_frames else tuple(rule for rule in rules if _OF_RESULTS in rule.metric)
+
+
 def _columns(definition: TestDefinition, acquisition: Mapping[str, Any]) -> Sequence[Column]:
+    if len(definition.frames_of) > 1:
+        return ()
     source = definition.frames_of[0]
     try:
         known = structures_of(source, acquisition["chamber"])

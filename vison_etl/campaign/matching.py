@@ -49,6 +49,8 @@ def find_acquisitions(exposures: pl.DataFrame, overrides: pl.DataFrame | None = 
     differences are in ``mismatch``. Adopted is what the newest ``adopt`` override names, else the last complete
     acquisition, else the last one that was not aborted: exactly one for each test.
 
+    Tests that use the exposures of others are not among them: see ``derived.with_derived``.
+
     A test without script has an acquisition for each run of its exposures; its ``n_expected`` and ``script_column`` are NULL.
 
     Parameters

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from vison_etl.campaign import metrics_commands as commands
+from vison_etl.campaign import metrics_edges as edges
 from vison_etl.campaign import metrics_frames as frames
 from vison_etl.campaign import metrics_injection as injection
 from vison_etl.campaign import metrics_light as light
@@ -42,6 +43,7 @@ METRICS: Mapping[str, Callable[[CheckInput], pl.DataFrame]] = {
     "background_adu": light.backgrounds,
     "looks_like_other_source": light.wrong_sources,
     "source_level": light.source_levels,
+    "hard_edge_response": edges.first_responses,
     "saturation_s": light.saturation_times,
     "spot_peak_adu": spots.peaks,
     "best_spot_peak": spots.best_peaks,

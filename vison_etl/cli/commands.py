@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vison_etl.cli import analysis, decisions, demo, ingestion, keeping, planning, query, simulation, summaries
+from vison_etl.cli import (
+    analysis,
+    decisions,
+    demo,
+    ingestion,
+    keeping,
+    planning,
+    profiles,
+    query,
+    simulation,
+    summaries,
+)
 from vison_etl.cli.console import discard_output, is_broken_pipe, is_unread
 from vison_etl.cli.errors import UNREAD, UsageError
 
@@ -51,7 +62,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for room in (ingestion, analysis, decisions, query, summaries, keeping, planning, simulation, demo):
+for room in (ingestion, analysis, decisions, query, summaries, keeping, planning, profiles, simulation, demo):
     room.register(app)
 
 

@@ -18,7 +18,9 @@ from vison_etl.tables import CCDS, QUADRANTS, REGIONS, table
 Tables = Mapping[str, pl.DataFrame]
 Layered = alt.LayerChart | alt.FacetChart
 
-WORDS = (*QUADRANTS, *REGIONS, *CCDS)
+VERDICTS = ("go", "no_go", "not_done")
+
+WORDS = (*QUADRANTS, *REGIONS, *CCDS, *VERDICTS)
 """Every word that has a colour of its own, in the order of the theme's palette."""
 
 WIDE = 920

@@ -137,9 +137,13 @@ class Measurement:
 class CalibrationInput:
     """All that a calibration may know. Frames are sorted by their keys.
 
-    ``exposures`` are those of the acquisition with ``script_column`` added and exclusions applied; ``statistics`` their
-    ``quadrant_stats``; ``measured`` the measurement tables of this acquisition; ``gain`` has one row per ccd and quadrant
-    with ``gain_e_per_adu, gain_e_per_adu_err`` or is None when there is none.
+    ``exposures`` are those of the acquisition with ``test, acquisition, script_column`` added and exclusions applied; ``statistics``
+    their ``quadrant_stats`` with ``test`` and ``wavelength_nm``; ``measured`` the measurement tables of this acquisition; ``gain`` has
+    one row per ccd and quadrant with ``gain_e_per_adu, gain_e_per_adu_err`` or is None when there is none.
+
+    A test that uses the frames of others gets the rows of all of them: ``test`` and ``acquisition`` then name the source, and
+    ``wavelength_nm`` of an exposure its light. A script column belongs to its test: ``col001`` of two sources are two columns. An
+    exclusion that names the test itself is applied here only, the sources keep those rows.
     """
 
     test: str
@@ -173,7 +177,9 @@ class Effect:
     """One physical effect.
 
     ``calibrate`` is pure; ``version`` is raised whenever its result may change; ``parameters`` are its defaults;
-    ``needs`` names results of other effects it wants (``gain``); ``tables`` the result tables it fills.
+    ``needs`` names results of other effects it wants (``gain``); ``tables`` the result tables it fills. ``uses`` names measurements
+    of other effects whose tables it wants, as ``effect.measurement``: they are measured once for all tests that want them, with the
+    parameters that the test which has the frames gives their owner.
     """
 
     name: str
@@ -183,3 +189,4 @@ class Effect:
     calibrate: Callable[[CalibrationInput], Calibrated]
     tables: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()

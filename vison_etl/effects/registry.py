@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 
 import vison_etl.effects
-from vison_etl.effects.declare import Effect
+from vison_etl.effects.declare import Effect, Measurement
 
 
 class UnknownEffectError(LookupError):
@@ -39,3 +39,20 @@ def load(name: str) -> Effect:
     if not isinstance(effect, Effect):
         raise TypeError(f"vison_etl.effects.{name}.effect.EFFECT is a {type(effect).__name__}, not an Effect")
     return effect
+
+
+def measurement(name: str) -> tuple[Effect, Measurement]:
+    """Return a measurement that another effect uses, and its owner: ``photon_transfer.tiles``.
+
+    Raises
+    ------
+    UnknownEffectError
+        If there is no such effect, or it has no such measurement.
+    """
+    owner, _, own_name = name.partition(".")
+    effect = load(owner)
+    found = next((m for m in effect.measurements if m.name == own_name), None)
+    if found is None:
+        known = ", ".join(f"{owner}.{m.name}" for m in effect.measurements) or "none"
+        raise UnknownEffectError(f"no measurement {name}; those of {owner}: {known}")
+    return effect, found

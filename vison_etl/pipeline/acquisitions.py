@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from vison_etl.campaign.derived import with_derived
 from vison_etl.campaign.matching import find_acquisitions
 from vison_etl.lake.parts import read, remove_part, write_part
 from vison_etl.lake.paths import Lake
@@ -21,7 +22,7 @@ def refresh_acquisitions(lake: Lake, blocks: Iterable[str]) -> None:
         if exposures.is_empty():
             remove_part(lake.part("acquisitions", {"block": block}, _PART))
             continue
-        found = find_acquisitions(exposures, overrides).acquisitions
+        found = with_derived(find_acquisitions(exposures, overrides).acquisitions, overrides)
         write_part(lake, "acquisitions", {"block": block}, _PART, found)
 
 

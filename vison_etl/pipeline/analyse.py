@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -22,11 +23,8 @@ from vison_etl.pipeline.inputs import adopted_rows
 from vison_etl.pipeline.job import Job, Options, Outcome, latest_run, prepare, stale_reasons
 from vison_etl.pipeline.measure import Measured, Progress, measure
 from vison_etl.pipeline.products import input_rows
-from vison_etl.pipeline.recipe import (
-    effect_parameters,
-    measurement_parameters,
-)
-from vison_etl.pipeline.units import UnitTask, build_units
+from vison_etl.pipeline.recipe import effect_parameters
+from vison_etl.pipeline.sources import claimed_keys, work_on
 
 
 @dataclass(slots=True)
@@ -54,7 +52,9 @@ def analyse(lake: Lake, view: BlockView, test: str, options: Options, run: Runne
     if options.dry_run:
         return Outcome(view.block, test, "planned", tuple(reasons))
     stamp = store.now_utc()
-    measured = measure(lake, job.place, _work(job), run, store=not job.is_trial, progress=progress)
+    work = work_on(job.effects, job.sources, job.settings)
+    claimed = partial(claimed_keys, lake, view)
+    measured = measure(lake, work, run, claimed=claimed, store=not job.is_trial, progress=progress)
     worked = _calibrate(lake, job, measured)
     _check(lake, job, worked)
     record = _record(job, worked, options.argv)
@@ -77,31 +77,6 @@ def _why(lake: Lake, job: Job, options: Options) -> list[str]:
     return ["--force"] if options.force else stale_reasons(job, latest_run(lake, job))
 
 
-def _work(job: Job) -> list[tuple[Any, list[UnitTask]]]:
-    cards = {
-        "BLOCKID": job.view.block,
-        "TEST": job.definition.name,
-        "ACQUISIT": str(job.acquisition["acquisition"]),
-        "CHAMBER": job.acquisition["chamber"],
-        "SOFTWARE": f"vison-etl {store.software_version()}",
-    }
-    return [
-        (
-            m,
-            build_units(
-                e.name,
-                m,
-                measurement_parameters(e, m, job.definition, job.settings),
-                job.exposures,
-                cards,
-                job.products,
-            ),
-        )
-        for e in job.effects
-        for m in e.measurements
-    ]
-
-
 def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
     worked = _Worked()
     if measured.failures:
@@ -115,7 +90,7 @@ def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
             parameters=effect_parameters(effect, job.definition, job.settings),
             exposures=job.exposures,
             statistics=statistics,
-            measured={n: exclude_channels(t, job.view.overrides, job.span) for n, t in measured.tables.items()},
+            measured={name: _left(table, job) for name, table in measured.tables.items()},
             gain=_gain_for(effect, job, worked),
         )
         try:
@@ -129,6 +104,16 @@ def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
     return worked
 
 
+def _left(table: pl.DataFrame, job: Job) -> pl.DataFrame:
+    """Return the rows of a measurement table without excluded channels, source by source."""
+    return pl.concat(
+        [
+            exclude_channels(table.filter(pl.col("acquisition") == source.name), job.overrides, source.span)
+            for source in job.sources
+        ]
+    )
+
+
 def _gain_for(effect: Effect, job: Job, worked: _Worked) -> pl.DataFrame | None:
     if "gain" not in effect.needs:
         return None
@@ -138,9 +123,9 @@ def _gain_for(effect: Effect, job: Job, worked: _Worked) -> pl.DataFrame | None:
 def _statistics(lake: Lake, job: Job) -> pl.DataFrame:
     days = job.exposures.get_column("day").unique().to_list()
     rows = read(lake, "quadrant_stats", **partition_filters(block=job.view.block, day=days))
-    named = job.exposures.select("obsid", "ccd", "test", "acquisition")
+    named = job.exposures.select("obsid", "ccd", "test", "acquisition", "wavelength_nm")
     mine = rows.join(named, on=["obsid", "ccd"], how="inner")
-    left = exclude_channels(mine, job.view.overrides, job.span).drop("test", "acquisition")
+    left = exclude_channels(mine, job.overrides).drop("acquisition")
     return left.sort("obsid", "ccd", "quadrant", "region")
 
 
@@ -202,6 +187,10 @@ def _run_inputs(job: Job, measured: Measured) -> pl.DataFrame:
         for name, t in measured.tables.items()
     ]
     rows.append({"kind": "exposures", "name": "frames", "source_run_id": None, "digest": job.read_from["frames"]})
+    rows += [
+        {"kind": "acquisition", "name": name, "source_run_id": None, "digest": None}
+        for name in job.read_from.get("acquisitions", ())
+    ]
     content = None if job.inputs.gain is None else digest_of(job.inputs.gain.rows())
     for kind, sources in job.inputs.sources.items():
         rows += [{"kind": kind, "name": run_id, "source_run_id": run_id, "digest": content} for run_id in sources]

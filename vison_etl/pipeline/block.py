@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from vison_etl.campaign.derived import sources_of, with_derived
 from vison_etl.campaign.matching import find_acquisitions
 from vison_etl.campaign.overrides import exclude_exposures
 from vison_etl.lake.parts import partition_filters, partition_values, read
@@ -28,15 +29,40 @@ class BlockView:
         rows = self.acquisitions.filter((pl.col("test") == test) & pl.col("is_adopted"))
         return None if rows.is_empty() else rows.row(0, named=True)
 
-    def frames_of(self, acquisition: str) -> tuple[pl.DataFrame, list[tuple[Any, ...]]]:
+    def acquisition(self, name: str) -> Mapping[str, Any] | None:
+        """Return an acquisition by name, or None if the block has no such one."""
+        rows = self.acquisitions.filter(pl.col("acquisition") == name)
+        return None if rows.is_empty() else rows.row(0, named=True)
+
+    def exposures_of(self, name: str) -> pl.DataFrame:
+        """Return all exposures of an acquisition, or of those that it uses."""
+        row = self.acquisition(name)
+        return self.exposures.filter(pl.col("acquisition").is_in([name] if row is None else list(sources_of(row))))
+
+    def overrides_for(self, acquisition: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the overrides as they apply to the exposures of an acquisition.
+
+        Those that name a test or acquisition which uses the exposures of others apply to all of these; for any other test they are
+        about exposures that do not exist.
+        """
+        if sources_of(acquisition) == (acquisition["acquisition"],):
+            return self.overrides
+        return self.overrides.with_columns(
+            pl.when(pl.col(key) != acquisition[key]).then(key).alias(key) for key in ("test", "acquisition")
+        )
+
+    def frames_of(
+        self, acquisition: str, overrides: pl.DataFrame | None = None
+    ) -> tuple[pl.DataFrame, list[tuple[Any, ...]]]:
         """Return the exposures of an acquisition that count, and the exclusions that touch it, whole CCDs and channels alike."""
+        decisions = self.overrides if overrides is None else overrides
         mine = self.exposures.filter((pl.col("acquisition") == acquisition) & pl.col("script_column").is_not_null())
-        left = exclude_exposures(mine, self.overrides)
+        left = exclude_exposures(mine, decisions)
         if mine.is_empty():
             return left, []
         first, last = mine.select(pl.col("obsid").min(), pl.col("obsid").max().alias("last")).row(0)
         test = mine.get_column("test")[0]
-        touching = self.overrides.filter(
+        touching = decisions.filter(
             (pl.col("kind") == "exclude")
             & (pl.col("block").fill_null(self.block) == self.block)
             & (pl.col("test").fill_null(test) == test)
@@ -70,4 +96,4 @@ def load_block(lake: Lake, block: str) -> BlockView:
         how="left",
         maintain_order="left",
     )
-    return BlockView(block, assigned, matched.acquisitions, overrides)
+    return BlockView(block, assigned, with_derived(matched.acquisitions, overrides), overrides)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+import polars as pl
+
 from vison_etl.campaign.definitions import test_names
+from vison_etl.campaign.derived import is_due
 from vison_etl.lake.manage import clean
 from vison_etl.lake.paths import Lake, LakeError
 from vison_etl.lake.runs import clean_runs
@@ -133,15 +136,16 @@ def _drive_block(
 
 
 def _chosen(view: BlockView, tests: Sequence[str] | None, *, all_blocks: bool) -> list[str]:
-    present = _present(view)
     if tests is None:
-        return present
+        return _due(view)
+    present = view.acquisitions.get_column("test").unique().to_list()
     return [test for test in tests if test in present] if all_blocks else list(tests)
 
 
-def _present(view: BlockView) -> list[str]:
+def _due(view: BlockView) -> list[str]:
     known = set(test_names())
-    return [t for t in view.acquisitions.get_column("test").unique().to_list() if t in known]
+    adopted = view.acquisitions.filter(pl.col("is_adopted")).iter_rows(named=True)
+    return [row["test"] for row in adopted if row["test"] in known and is_due(row["test"], row)]
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

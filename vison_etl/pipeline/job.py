@@ -16,10 +16,10 @@ from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import list_runs
 from vison_etl.pipeline.block import BlockView
 from vison_etl.pipeline.inputs import KINDS, Inputs
-from vison_etl.pipeline.measure import Place
-from vison_etl.pipeline.products import choose_products, source_names, wanted_kinds
+from vison_etl.pipeline.products import source_names
 from vison_etl.pipeline.recipe import Settings, differences, inputs_of, parse_settings, recipe_of
 from vison_etl.pipeline.selection import gain_candidates
+from vison_etl.pipeline.sources import Source, find_sources, kinds_wanted
 from vison_etl.pipeline.units import ProductRef
 
 Action = Literal["stored", "up_to_date", "failed", "partial", "skipped", "planned"]
@@ -65,43 +65,41 @@ class Job:
     settings: Settings
     inputs: Inputs
     kinds: tuple[str, ...]
-    products: tuple[ProductRef, ...]
+    sources: tuple[Source, ...]
+    overrides: pl.DataFrame
     recipe: Mapping[str, Any]
     read_from: Mapping[str, Any]
     is_trial: bool
 
     @property
-    def span(self) -> tuple[int, int]:
-        """Return the first and last exposure used."""
-        obsids = self.exposures.get_column("obsid")
-        return obsids[0], obsids[-1]
-
-    @property
-    def place(self) -> Place:
-        """Return where its measurements live."""
-        return Place(self.view.block, self.definition.name, str(self.acquisition["acquisition"]))
+    def products(self) -> tuple[ProductRef, ...]:
+        """Return the products of other runs that its measurements take, each once."""
+        return tuple(dict.fromkeys(product for source in self.sources for product in source.products))
 
 
 def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | Outcome:
     """Choose acquisition, frames, recipe and inputs of one test, or say why it cannot be analysed."""
+    wanted = definition(test)
     acquisition = view.adopted(test)
     if acquisition is None:
-        return Outcome(view.block, test, "skipped", ("no acquisition of this test in the block",))
-    exposures, excluded = view.frames_of(str(acquisition["acquisition"]))
-    if options.obsids is not None:
-        exposures = exposures.filter(pl.col("obsid").is_between(*options.obsids))
-    elif acquisition["status"] != "complete" and not options.partial:
+        return Outcome(view.block, test, "skipped", (_not_acquired(view, wanted),))
+    if not wanted.has_frames and not wanted.effects:
+        return Outcome(view.block, test, "skipped", (f"nothing is analysed on the frames of {_listed(wanted)} for it",))
+    effects = tuple(load(name) for name, _ in wanted.effects)
+    kinds = kinds_wanted(effects)
+    settings = parse_settings(options.settings, effects, KINDS + kinds)
+    if options.obsids is None and acquisition["status"] != "complete" and not options.partial:
         found = f"{acquisition['n_found']} of {acquisition['n_expected']} exposures; analyse with --partial"
         return Outcome(view.block, test, "partial", (f"acquisition {acquisition['status']}: {found}",))
-    if exposures.is_empty():
+    sources, excluded = find_sources(lake, view, acquisition, effects, settings.inputs, options.obsids)
+    if not sources:
         return Outcome(view.block, test, "skipped", ("no exposure left after --obsids and exclusions",))
-    wanted = definition(test)
-    effects = tuple(load(name) for name, _ in wanted.effects)
-    kinds = wanted_kinds(effects)
-    settings = parse_settings(options.settings, effects, KINDS + kinds)
-    needs = outside_needs(effects)
-    inputs = gain_candidates(lake, view, needs, settings.inputs, exposures)
-    products = choose_products(lake, view, test, kinds, settings.inputs, exposures)
+    exposures = pl.concat([source.exposures for source in sources]).sort("obsid", "ccd")
+    inputs = gain_candidates(lake, view, outside_needs(effects), settings.inputs, exposures)
+    products = [product for source in sources for product in source.products]
+    read_from = inputs_of(exposures, excluded, {**inputs.sources, **source_names(kinds, products)})
+    if not wanted.has_frames:
+        read_from["acquisitions"] = [source.name for source in sources]
     return Job(
         view=view,
         definition=wanted,
@@ -112,11 +110,23 @@ def prepare(lake: Lake, view: BlockView, test: str, options: Options) -> Job | O
         settings=settings,
         inputs=inputs,
         kinds=kinds,
-        products=products,
+        sources=sources,
+        overrides=view.overrides_for(acquisition),
         recipe=recipe_of(wanted, effects, settings, checks_digest()),
-        read_from=inputs_of(exposures, excluded, {**inputs.sources, **source_names(kinds, products)}),
+        read_from=read_from,
         is_trial=not settings.is_empty or options.obsids is not None,
     )
+
+
+def _not_acquired(view: BlockView, wanted: TestDefinition) -> str:
+    missing = [name for name in wanted.frames_of if view.adopted(name) is None]
+    if wanted.has_frames or not missing:
+        return "no acquisition of this test in the block"
+    return f"uses the frames of {_listed(wanted)}; the block has no acquisition of {', '.join(missing)}"
+
+
+def _listed(wanted: TestDefinition) -> str:
+    return ", ".join(wanted.frames_of)
 
 
 def outside_needs(effects: Sequence[Effect]) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
 """The measure stage: run the units that are missing, keep what is done, write the lake.
 
 A unit is done when its key stands in the first table of its measurement (written last) and its products exist. Trials read what is
-there and store nothing.
+there and store nothing. Tests that use the same frames share a place: none takes the rows of another away.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ import polars as pl
 import xxhash
 
 from vison_etl.effects.declare import Measurement
+from vison_etl.lake.locks import hold
 from vison_etl.lake.parts import partition_filters, read, schema, write_bytes, write_part
 from vison_etl.lake.paths import Lake
 from vison_etl.pipeline.executors import Runner
@@ -48,8 +50,23 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """All units of one measurement at one place; ``is_own``: the test that asks feeds the effect that declares it."""
+
+    place: Place
+    measurement: Measurement
+    tasks: tuple[UnitTask, ...]
+    is_own: bool = True
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return the keys of its units."""
+        return frozenset(task.key for task in self.tasks)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """Tables of the acquisition, product rows (kind, ccd, path, digest), and units that failed with their reasons."""
+    """Tables of all places, product rows (kind, ccd, path, digest), and units that failed with their reasons."""
 
     tables: Mapping[str, pl.DataFrame]
     products: tuple[Mapping[str, str], ...] = ()
@@ -60,67 +77,76 @@ class Measured:
 
 @dataclass(slots=True)
 class _Gathered:
-    rows: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    rows: dict[tuple[Place, str], list[pl.DataFrame]] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
 def measure(
     lake: Lake,
-    place: Place,
-    work: Sequence[tuple[Measurement, Sequence[UnitTask]]],
+    work: Sequence[Work],
     run: Runner,
     *,
+    claimed: Callable[[Place], frozenset[str]],
     store: bool,
     progress: Progress,
 ) -> Measured:
-    """Bring the measurement tables of one acquisition up to date and return them.
+    """Bring the measurement tables that a test wants up to date and return its rows.
 
     Parameters
     ----------
     work
-        Each measurement with all its units.
+        Each measurement with all its units, per place.
     run
         Runs units somewhere and yields (task, result, error) in any order.
+    claimed
+        Gives the keys of the units at a place that other tests want: their rows stay. Asked only where rows might go.
     store
         False for trials: the lake is read, never written.
     """
-    kept = {m.name: _kept(lake, place, m, tasks) for m, tasks in work}
-    missing = [task for m, tasks in work for task in tasks if task.key not in kept[m.name][1]]
+    kept = [_kept(lake, one) for one in work]
+    missing = [
+        (one.place, task)
+        for one, (_, done) in zip(work, kept, strict=True)
+        for task in one.tasks
+        if task.key not in done
+    ]
     progress.total(len(missing))
-    gathered = _run_missing(lake, place, missing, run, progress, store=store)
+    gathered = _run_missing(lake, missing, run, progress, store=store)
+    books = _Books(lake, work, set().union(*(done for _, done in kept)), cache(claimed))
     tables: dict[str, pl.DataFrame] = {}
-    for m, tasks in work:
-        wanted = {task.key for task in tasks}
-        for name in reversed(m.tables):
-            old = kept[m.name][0][name]
-            frames = [old.filter(pl.col("unit_key").is_in(list(kept[m.name][1]))), *gathered.rows.get(name, [])]
-            mine = pl.concat(frames).filter(pl.col("unit_key").is_in(list(wanted)))
-            if store and (len(frames) > 1 or mine.height != old.height):
-                _store(lake, place, name, mine)
+    for one, (old, done) in zip(work, kept, strict=True):
+        measured: set[str] = set()
+        for name in reversed(one.measurement.tables):
+            fresh = pl.concat([old[name].clear(), *gathered.rows.get((one.place, name), [])])
+            fresh = fresh.filter(pl.col("unit_key").is_in(list(one.keys)))
+            if store:
+                books.store(one.place, name, old[name], fresh)
+            mine = pl.concat([old[name].filter(pl.col("unit_key").is_in(list(done))), fresh])
             tables[name] = mine if name not in tables else pl.concat([tables[name], mine])
-    products = tuple(row for m, tasks in work for task in tasks for row in _product_rows(lake, place, m, task))
+            measured |= set(fresh.get_column("unit_key").unique())
+        books.done.update(measured)
+    products = tuple(row for one in work if one.is_own for task in one.tasks for row in _product_rows(lake, one, task))
+    n_failed = len(gathered.failures)
     return Measured(
-        tables,
-        products,
-        tuple(gathered.failures),
-        len(missing) - len(gathered.failures),
-        sum(len(k) for _, k in kept.values()),
+        tables, products, tuple(gathered.failures), len(missing) - n_failed, sum(len(done) for _, done in kept)
     )
 
 
 def _run_missing(
-    lake: Lake, place: Place, missing: Sequence[UnitTask], run: Runner, progress: Progress, *, store: bool
+    lake: Lake, missing: Sequence[tuple[Place, UnitTask]], run: Runner, progress: Progress, *, store: bool
 ) -> _Gathered:
     gathered = _Gathered()
     if not missing:
         return gathered
-    for task, result, error in run(run_unit, missing):
+    places = {task.key: place for place, task in missing}
+    for task, result, error in run(run_unit, [task for _, task in missing]):
         progress.advance(1)
         if result is None:
             gathered.failures.append((task.label, f"{type(error).__name__}: {error}"))
             continue
+        place = places[task.key]
         for name, columns in result.tables.items():
-            gathered.rows.setdefault(name, []).append(_frame(name, place, task, columns))
+            gathered.rows.setdefault((place, name), []).append(_frame(name, place, task, columns))
         if store:
             for (kind, ccd), content in result.products.items():
                 write_bytes(lake.root / product_path(place, task, kind, ccd), content)
@@ -128,23 +154,54 @@ def _run_missing(
     return gathered
 
 
-def _kept(
-    lake: Lake, place: Place, measurement: Measurement, tasks: Sequence[UnitTask]
-) -> tuple[dict[str, pl.DataFrame], set[str]]:
-    tables = {
-        name: read(lake, name, **partition_filters(block=place.block, test=place.test)).filter(
-            pl.col("acquisition") == place.acquisition
-        )
-        for name in measurement.tables
-    }
-    present = set(tables[measurement.tables[0]].get_column("unit_key").unique().to_list())
+def _kept(lake: Lake, one: Work) -> tuple[dict[str, pl.DataFrame], set[str]]:
+    """Return the rows there are in each table of a measurement, and the keys of its units that are done."""
+    tables = {name: _rows(lake, one.place, name) for name in one.measurement.tables}
+    present = set(tables[one.measurement.tables[0]].get_column("unit_key").unique().to_list())
     done = {
         task.key
-        for task in tasks
+        for task in one.tasks
         if task.key in present
-        and all((lake.root / product_path(place, task, kind, task.ccd)).is_file() for kind in measurement.products)
+        and all(
+            (lake.root / product_path(one.place, task, kind, task.ccd)).is_file() for kind in one.measurement.products
+        )
     }
     return tables, done
+
+
+def _rows(lake: Lake, place: Place, name: str) -> pl.DataFrame:
+    return read(lake, name, **partition_filters(block=place.block, test=place.test)).filter(
+        pl.col("acquisition") == place.acquisition
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What of the rows at a place stays when new ones are written: units that are done, and those that other tests want."""
+
+    lake: Lake
+    work: Sequence[Work]
+    done: set[str]
+    claimed: Callable[[Place], frozenset[str]]
+
+    def store(self, place: Place, name: str, seen: pl.DataFrame, fresh: pl.DataFrame) -> None:
+        """Write rows of a table. What another process has written since they were ``seen`` is read again before."""
+        if fresh.is_empty() and self._left(place, seen).height == seen.height:
+            return
+        with hold(self.lake, f"measure-{place.block}"):
+            there = _rows(self.lake, place, name)
+            others = self._left(place, there).join(fresh.select("unit_key").unique(), on="unit_key", how="anti")
+            partition = {"block": place.block, "test": place.test}
+            write_part(self.lake, name, partition, place.part, pl.concat([others, fresh]))
+
+    def _left(self, place: Place, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that are of use. Rows of a unit that is to be measured again are not."""
+        wanted = frozenset().union(*(one.keys for one in self.work if one.place == place))
+        keys = set(rows.get_column("unit_key").unique().to_list())
+        left = keys & self.done
+        if keys - wanted:
+            left |= (keys & self.claimed(place)) - wanted
+        return rows if left == keys else rows.filter(pl.col("unit_key").is_in(list(left)))
 
 
 def _frame(name: str, place: Place, task: UnitTask, columns: Mapping[str, Any]) -> pl.DataFrame:
@@ -166,19 +223,15 @@ def _frame(name: str, place: Place, task: UnitTask, columns: Mapping[str, Any]) 
     return pl.DataFrame(data).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def _store(lake: Lake, place: Place, name: str, frame: pl.DataFrame) -> None:
-    write_part(lake, name, {"block": place.block, "test": place.test}, place.part, frame)
-
-
 def product_path(place: Place, task: UnitTask, kind: str, ccd: str) -> Path:
     """Return where a product lies, relative to the lake: named for people, ended by the key of its unit."""
     stem = f"{place.acquisition.replace('/', '_')}_{kind}_{ccd}_{task.key[:12]}.fits"
     return Path("products") / f"block={place.block}" / f"test={place.test}" / stem
 
 
-def _product_rows(lake: Lake, place: Place, measurement: Measurement, task: UnitTask) -> Iterator[Mapping[str, str]]:
-    for kind in measurement.products:
-        path = product_path(place, task, kind, task.ccd)
+def _product_rows(lake: Lake, one: Work, task: UnitTask) -> Iterator[Mapping[str, str]]:
+    for kind in one.measurement.products:
+        path = product_path(one.place, task, kind, task.ccd)
         if (lake.root / path).is_file():
             digest = xxhash.xxh3_128_hexdigest((lake.root / path).read_bytes())
             yield {"kind": kind, "ccd": task.ccd, "path": os.fspath(path), "digest": digest}

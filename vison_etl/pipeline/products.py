@@ -17,7 +17,7 @@ import polars as pl
 import xxhash
 
 from vison_etl.campaign.definitions import definition, test_names
-from vison_etl.effects.declare import Effect
+from vison_etl.effects.declare import Measurement
 from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import list_runs, read_run_table
 from vison_etl.pipeline.block import BlockView
@@ -30,9 +30,9 @@ _OF_ONE_WAVELENGTH = frozenset({"flat", "master_flat"})
 _CCD_PLACE = "{ccd}"
 
 
-def wanted_kinds(effects: Iterable[Effect]) -> tuple[str, ...]:
-    """Return the kinds of products that the measurements of effects want, sorted."""
-    return tuple(sorted({kind for effect in effects for m in effect.measurements for kind in m.wants}))
+def wanted_kinds(measurements: Iterable[Measurement]) -> tuple[str, ...]:
+    """Return the kinds of products that measurements want, sorted."""
+    return tuple(sorted({kind for m in measurements for kind in m.wants}))
 
 
 def choose_products(
@@ -134,7 +134,7 @@ def _nearest(
         run = current_run(runs, acquisitions, view.overrides, view.block, other)
         if run is None:
             continue
-        theirs = view.exposures.filter(pl.col("acquisition") == run["acquisition"])
+        theirs = view.exposures_of(str(run["acquisition"]))
         if _conditions(theirs, kind) != mine:
             continue
         products = _of_run(lake, str(run["run_id"]), kind)

@@ -14,7 +14,9 @@ from typing import Any
 import polars as pl
 
 from vison_etl.campaign.definitions import TestDefinition
+from vison_etl.campaign.definitions import definition as definition_of
 from vison_etl.effects.declare import Effect, Measurement, Parameters
+from vison_etl.effects.registry import measurement
 from vison_etl.pipeline.digest import digest_of
 
 Value = float | int | str | bool
@@ -74,8 +76,8 @@ def _known_parameters(effects: Sequence[Effect]) -> dict[tuple[str, str], float 
     known: dict[tuple[str, str], float | int | str | bool] = {}
     for effect in effects:
         known |= {(effect.name, name): value for name, value in effect.parameters.items()}
-        for measurement in effect.measurements:
-            known |= {(measurement.name, name): value for name, value in measurement.parameters.items()}
+        for measured in (*effect.measurements, *(measurement(use)[1] for use in effect.uses)):
+            known |= {(measured.name, name): value for name, value in measured.parameters.items()}
     return known
 
 
@@ -104,13 +106,13 @@ def effect_parameters(effect: Effect, definition: TestDefinition, settings: Sett
 
 
 def measurement_parameters(
-    effect: Effect, measurement: Measurement, definition: TestDefinition, settings: Settings
+    effect: Effect, measured: Measurement, definition: TestDefinition, settings: Settings
 ) -> Parameters:
-    """Return the parameters of a measurement: its defaults, the test's, then what was set."""
+    """Return the parameters of a measurement: its defaults, those of the test that has the frames, then what was set."""
     return {
-        **measurement.parameters,
-        **_of_test(effect, definition, measurement.parameters),
-        **settings.parameters.get(measurement.name, {}),
+        **measured.parameters,
+        **_of_test(effect, definition, measured.parameters),
+        **settings.parameters.get(measured.name, {}),
     }
 
 
@@ -127,20 +129,29 @@ def recipe_of(
         "definition": definition.digest,
         "checks": checks_digest,
         "settings": {"parameters": settings.parameters, "inputs": settings.inputs},
-        "effects": {
-            effect.name: {
-                "version": effect.version,
-                "parameters": effect_parameters(effect, definition, settings),
-                "measurements": {
-                    m.name: {
-                        "version": m.version,
-                        "parameters": measurement_parameters(effect, m, definition, settings),
-                    }
-                    for m in effect.measurements
-                },
-            }
-            for effect in effects
-        },
+        "effects": {effect.name: _recipe_of_effect(effect, definition, settings) for effect in effects},
+    }
+
+
+def _recipe_of_effect(effect: Effect, definition: TestDefinition, settings: Settings) -> dict[str, Any]:
+    used = {use: _recipe_of_measurement(*measurement(use), definition, settings) for use in effect.uses}
+    return {
+        "version": effect.version,
+        "parameters": effect_parameters(effect, definition, settings),
+        "measurements": {m.name: _recipe_of_measurement(effect, m, definition, settings) for m in effect.measurements},
+        **({"uses": used} if used else {}),
+    }
+
+
+def _recipe_of_measurement(
+    owner: Effect, measured: Measurement, definition: TestDefinition, settings: Settings
+) -> dict[str, Any]:
+    """Return version and parameters, those of each source where there are several."""
+    sources = (definition,) if definition.has_frames else tuple(definition_of(name) for name in definition.frames_of)
+    parameters = {source.name: measurement_parameters(owner, measured, source, settings) for source in sources}
+    return {
+        "version": measured.version,
+        "parameters": parameters if len(sources) > 1 else parameters[sources[0].name],
     }
 
 

@@ -51,5 +51,10 @@ def _timing(exposures: pl.DataFrame) -> tuple[float | None, float | None]:
 
 
 def in_order(tests: Sequence[str]) -> list[str]:
-    """Return tests in dependency order: masks, bias, photon transfer, the rest."""
-    return sorted(tests, key=lambda name: (definition(name).rank, name))
+    """Return tests in dependency order: masks, bias, photon transfer, the rest; those that use the frames of others after these."""
+    return sorted(tests, key=_order)
+
+
+def _order(test: str) -> tuple[int, bool, str]:
+    known = definition(test)
+    return max(definition(name).rank for name in (test, *known.frames_of)), not known.has_frames, test

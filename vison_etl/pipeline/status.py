@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from vison_etl.campaign.definitions import definition, test_names
+from vison_etl.campaign.derived import is_due
 from vison_etl.lake.paths import Lake, LakeError
 from vison_etl.lake.runs import read_run_table
 from vison_etl.pipeline.block import BlockView, load_block
@@ -20,8 +21,6 @@ _COLUMNS: dict[str, type[pl.DataType]] = {
     "outside": pl.Int64, "flags": pl.String, "why": pl.String,
 }  # fmt: skip
 
-_ACQUIRED = ("expected", "aborted", "partial", "complete")
-
 
 def status_table(lake: Lake, blocks: Sequence[str], campaign: str | None = None) -> pl.DataFrame:
     """Return one row per block and test: its state in the campaign, and why it is stale.
@@ -29,7 +28,7 @@ def status_table(lake: Lake, blocks: Sequence[str], campaign: str | None = None)
     Columns: block, test, state (``expected``, ``partial``, ``aborted``, ``complete``, ``stale``, ``checked`` for a test that feeds no
     effect and has been checked, ``analysed``, ``failed``; ``unmatched`` for exposures of no known test, ``unreadable`` for what is
     damaged in the lake), acquisition, found, expected, repeats, run_id, run_status, checked and outside (values compared with limits by
-    the last run, and those outside), flags, why. A test with the frames of others has the least of their states. Tests of other
+    the last run, and those outside), flags, why. A test that uses the frames of others has their state. Tests of other
     campaigns than ``campaign`` are in it where they have been acquired.
 
     Raises
@@ -50,25 +49,27 @@ def _block_rows(lake: Lake, block: str, expected: frozenset[str]) -> Iterator[di
         return
     for test in in_order(test_names()):
         row = _row(lake, view, test)
-        if test in expected or row["state"] != "expected":
+        if test in expected or (row["state"] != "expected" and (row["run_id"] or _is_wanted(view, test))):
             yield row
     yield from _unknown(view)
 
 
 def _row(lake: Lake, view: BlockView, test: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"block": view.block, "test": test, "state": "expected", "found": 0, "repeats": 0}
-    if not definition(test).has_frames:
-        return row | _of_sources(view, test)
+    row: dict[str, Any] = {
+        "block": view.block, "test": test, "state": "expected", "found": 0, "repeats": 0, "run_id": None,
+    }  # fmt: skip
+    sources = definition(test).frames_of
+    uses = None if sources == (test,) else f"uses the frames of {', '.join(sources)}"
     acquisition = view.adopted(test)
     if acquisition is None:
-        return row
+        return row | {"why": uses}
     row |= {
         "state": acquisition["status"],
         "acquisition": acquisition["acquisition"],
         "found": acquisition["n_found"],
         "expected": acquisition["n_expected"],
         "repeats": view.acquisitions.filter(pl.col("test") == test).height,
-        "why": acquisition["mismatch"],
+        "why": acquisition["mismatch"] or uses,
     }
     try:
         return row | _of_last_run(lake, view, test, row["why"])
@@ -76,17 +77,10 @@ def _row(lake: Lake, view: BlockView, test: str) -> dict[str, Any]:
         return row | {"state": "unreadable", "why": str(error)}
 
 
-def _of_sources(view: BlockView, test: str) -> dict[str, Any]:
-    """Return what there is of a test that uses the frames of others."""
-    sources = definition(test).frames_of
-    found = [acquisition for source in sources if (acquisition := view.adopted(source)) is not None]
-    states = ["expected"] * (len(found) < len(sources)) + [acquisition["status"] for acquisition in found]
-    return {
-        "state": min(states, key=_ACQUIRED.index),
-        "found": sum(acquisition["n_found"] for acquisition in found),
-        "expected": sum(acquisition["n_expected"] or 0 for acquisition in found) or None,
-        "why": f"uses the frames of {', '.join(sources)}",
-    }
+def _is_wanted(view: BlockView, test: str) -> bool:
+    """Tell whether a test of another campaign counts as acquired; its sources alone do not make it so."""
+    acquisition = view.adopted(test)
+    return definition(test).has_frames or (acquisition is not None and is_due(test, acquisition))
 
 
 def _of_last_run(lake: Lake, view: BlockView, test: str, why: str | None) -> dict[str, Any]:

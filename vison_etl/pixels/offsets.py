@@ -22,13 +22,13 @@ _REACH = 3.0
 _TRIMMED = 0.1
 
 
-def row_offsets(prescan: NDArray[np.uint16]) -> NDArray[np.float64]:
+def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the robust mean of the prescan pixels of each row.
 
     Parameters
     ----------
     prescan
-        Codes, shape (..., columns). Codes 0 and 65535 do not count.
+        Codes, shape (..., columns), or floats. Codes 0 and 65535 and NaN do not count.
 
     Returns
     -------

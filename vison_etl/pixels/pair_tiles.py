@@ -64,7 +64,7 @@ def truncated_normal(clip: float) -> tuple[float, float]:
     return variance, (3.0 - (clip**3 + 3.0 * clip) * tail) / variance**2 - 3.0
 
 
-def _words(frame: NDArray[Any]) -> tuple[Frame, Decoding]:
+def _words_of(frame: NDArray[Any]) -> tuple[Frame, Decoding]:
     """Return the frame as native 16-bit words and how they become codes."""
     if frame.dtype == np.dtype(np.uint16):
         return frame, AS_STORED
@@ -73,7 +73,25 @@ def _words(frame: NDArray[Any]) -> tuple[Frame, Decoding]:
     raise ValueError(f"frame of type {frame.dtype}: native uint16 or '>i2' as in the FITS file is wanted")
 
 
-def _box(geometry: Geometry, quadrant: str, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
+def pair_words(first: NDArray[Any], second: NDArray[Any], geometry: Geometry) -> tuple[Frame, Frame, Decoding]:
+    """Return the frames of a pair as native 16-bit words and how they become codes.
+
+    Raises
+    ------
+    ValueError
+        If shapes or types are not those of a pair.
+    """
+    if not first.shape == second.shape == (geometry.naxis2, geometry.naxis1):
+        raise ValueError(
+            f"frames of shape {first.shape} and {second.shape}, geometry of {geometry.naxis1} x {geometry.naxis2} px"
+        )
+    (words_1, decoding), (words_2, decoding_2) = _words_of(first), _words_of(second)
+    if decoding != decoding_2:
+        raise ValueError(f"the frames of a pair differ in type: {first.dtype} and {second.dtype}")
+    return words_1, words_2, decoding
+
+
+def box_of(geometry: Geometry, quadrant: str, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
     """Return row, column, height and width in the CCD frame of a canonical rectangle."""
     columns, rows = canonical_to_ccd(geometry, quadrant, [x, x + width - 1], [y, y + height - 1])
     return int(min(rows)), int(min(columns)), height, width
@@ -90,7 +108,7 @@ def _prescans(
         pre = region_window(geometry, "pre", max(y, window[0]), min(y + height, window[1]))
         if pre is not None:
             bands[band] = len(boxes)
-            boxes.append(_box(geometry, quadrant, pre.x0, pre.y0, pre.x1 - pre.x0, pre.y1 - pre.y0))
+            boxes.append(box_of(geometry, quadrant, pre.x0, pre.y0, pre.x1 - pre.x0, pre.y1 - pre.y0))
     of_tile = [bands[quadrant, tile.y, tile.height] for quadrant, tile in places]
     return np.array(boxes, np.int64).reshape(-1, 4), np.array(of_tile, np.int64)
 
@@ -141,18 +159,12 @@ def measure_pair(
     clip_sigma
         Clip, in standard deviations.
     """
-    if not first.shape == second.shape == (geometry.naxis2, geometry.naxis1):
-        raise ValueError(
-            f"frames of shape {first.shape} and {second.shape}, geometry of {geometry.naxis1} x {geometry.naxis2} px"
-        )
-    (words_1, decoding), (words_2, decoding_2) = _words(first), _words(second)
-    if decoding != decoding_2:
-        raise ValueError(f"the frames of a pair differ in type: {first.dtype} and {second.dtype}")
+    words_1, words_2, decoding = pair_words(first, second, geometry)
     window = (vstart, geometry.quadrant_rows if vend is None else vend)
     places = [(quadrant, tile) for quadrant in QUADRANTS for tile in tiles(geometry)]
     prescans, of_tile = _prescans(geometry, places, window)
     levels = np.hstack([box_levels(words, prescans, decoding) for words in (words_1, words_2)])
-    boxes = np.array([_box(geometry, q, t.x, t.y, t.width, t.height) for q, t in places], np.int64)
+    boxes = np.array([box_of(geometry, q, t.x, t.y, t.width, t.height) for q, t in places], np.int64)
 
     def measured(boxes: _Integers, offsets: Floats) -> Floats:
         if not boxes.size:

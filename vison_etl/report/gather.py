@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from vison_etl import tables
+from vison_etl.campaign.derived import sources_of
 from vison_etl.effects.charts import empty
 from vison_etl.report import source
 from vison_etl.report.drawing import wanted_tables
@@ -97,12 +98,31 @@ def _tables(snapshot: Snapshot, block: str, run: Row | None, acquisition: Row | 
         for table in tables.tables_of("result"):
             found[table.name] = source.select(snapshot, table.name, run_id=str(run["run_id"]))
         found["run_inputs"] = source.select(snapshot, "run_inputs", run_id=str(run["run_id"]))
-    if acquisition is not None:
-        bounds = {"obsid_from": acquisition["obsid_first"], "obsid_to": acquisition["obsid_last"]}
-        for name in _BY_EXPOSURE:
-            found[name] = source.select(snapshot, name, block=block, **bounds)
-        for name in sorted(wanted_tables() - set(found)):
-            if "acquisition" in tables.table(name).names:
-                key = str(acquisition["acquisition"])
-                found[name] = source.select(snapshot, name, block=block, test=str(acquisition["test"]), acquisition=key)
+    parts = (
+        []
+        if acquisition is None
+        else [_of_acquisition(snapshot, block, row) for row in _sources(snapshot, acquisition)]
+    )
+    for name in {name for part in parts for name in part} - set(found):
+        found[name] = pl.concat([part[name] for part in parts])
     return {name: frame for name, frame in found.items() if frame.height} | {"requirements": requirements()}
+
+
+def _sources(snapshot: Snapshot, acquisition: Row) -> list[Row]:
+    """Return the acquisitions that have the exposures of one."""
+    names = sources_of(acquisition)
+    if names == (acquisition["acquisition"],):
+        return [acquisition]
+    rows = (_first(source.select(snapshot, "acquisitions", acquisition=name)) for name in names)
+    return [row for row in rows if row is not None]
+
+
+def _of_acquisition(snapshot: Snapshot, block: str, acquisition: Row) -> dict[str, pl.DataFrame]:
+    """Read the lake tables that charts and sections ask for, of one acquisition with exposures of its own."""
+    bounds = {"obsid_from": acquisition["obsid_first"], "obsid_to": acquisition["obsid_last"]}
+    found = {name: source.select(snapshot, name, block=block, **bounds) for name in _BY_EXPOSURE}
+    for name in sorted(wanted_tables() - set(found)):
+        if "acquisition" in tables.table(name).names and tables.table(name).stage == "lake":
+            key = str(acquisition["acquisition"])
+            found[name] = source.select(snapshot, name, block=block, test=str(acquisition["test"]), acquisition=key)
+    return found

@@ -50,7 +50,22 @@ def _cards(data: Gathered) -> Iterator[Html]:
         found, expected = data.acquisition["n_found"], data.acquisition["n_expected"]
         gravity = "good" if data.acquisition["status"] == "complete" else "bad"
         yield _card(f"{written(found)} of {written(expected)}", "exposures found", gravity)
+    yield from _functions(data)
     yield from _headlines(data)
+
+
+def _functions(data: Gathered) -> Iterator[Html]:
+    """Yield what became of the functional checks."""
+    verdicts = data.table("functional_checks")["verdict"]
+    if verdicts.len():
+        failed, undone = int((verdicts == "no_go").sum()), int((verdicts == "not_done").sum())
+        yield _card(
+            f"{failed} no-go" if failed else "go",
+            f"of {verdicts.len() - undone} functions",
+            "bad" if failed else "good",
+        )
+        if undone:
+            yield _card(f"{undone} not done", "functions; their rows say why", "plain")
 
 
 def _headlines(data: Gathered) -> Iterator[Html]:

@@ -25,6 +25,7 @@ GRADIENT = 0.4
 LOST_SIDE = 20
 SATURATED_PART = 0.2
 SATURATED = 65535
+STUCK_BIT = 4
 
 _OTHER_SOURCE = {"flat": "point", "point": "flat"}
 
@@ -95,6 +96,8 @@ def _damage(quadrant: NDArray[np.uint16], geometry: Geometry, fault: Fault, offs
             seed = [fault.obsid, zlib.crc32(f"{fault.ccd} {fault.quadrant}".encode())]
             rng = np.random.Generator(np.random.PCG64(seed))
             _add(quadrant, NOISE_ADU * rng.standard_normal(quadrant.shape))
+        case "stuck_bit":
+            quadrant[quadrant != 0] |= np.uint16(1 << STUCK_BIT)
         case "gradient":
             slope = GRADIENT * np.linspace(-1.0, 1.0, image.shape[1])[None, :]
             _add(image, slope * (image.astype(np.float64) - offset_adu))

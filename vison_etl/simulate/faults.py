@@ -25,6 +25,7 @@ Kind = Literal[
     "high_background",
     "offset_jump",
     "noisy",
+    "stuck_bit",
     "gradient",
     "source_on",
     "source_off",
@@ -53,6 +54,7 @@ Kind = Literal[
 - ``saturated``: the first fifth of the image rows of a quadrant is 65535;
 - ``high_background, offset_jump, noisy, gradient``: one quadrant has 300 ADU more in the image area; 100 ADU more everywhere; 4 ADU
   of noise more; its signal falls and rises by 40 % from side to side;
+- ``stuck_bit``: bit 4 of the ADC of one quadrant is always set;
 - ``source_on, source_off, wrong_source``: the flat source shines into a dark exposure; no light comes; that of the other source;
 - ``dim_source, bright_source``: 0.6 and 1.4 times the light;
 - ``no_injection``: nothing is injected;

@@ -46,6 +46,8 @@ def _moved(
     charge: Float32,
     parallel: Float32,
     serial: Float32,
+    overfull: Float32,
+    full_well: np.float32,
     weights_y: Float32,
     weights_x: Float32,
     bounce: np.float32,
@@ -53,18 +55,21 @@ def _moved(
 ) -> None:
     rows, columns = charge.shape
     out_rows, out_columns = out.shape
-    one = np.float32(1.0)
+    one, zero = np.float32(1.0), np.float32(0.0)
     line = np.empty(out_columns, np.float32)
     for y in range(out_rows):
         line[:] = np.float32(0.0)
         if y < rows:
             for x in range(columns):
                 line[x] = charge[y, x] * (one - parallel[y])
+                line[x] -= overfull[y] * max(charge[y, x] - full_well, zero)
         for k in range(1, weights_y.size + 1):
             if 0 <= y - k < rows:
                 share = weights_y[k - 1] * parallel[y - k]
+                spilt = weights_y[k - 1] * overfull[y - k]
                 for x in range(columns):
                     line[x] += share * charge[y - k, x]
+                    line[x] += spilt * max(charge[y - k, x] - full_well, zero)
         for x in range(out_columns):
             value = line[x] * (one - serial[x])
             for k in range(1, min(weights_x.size, x) + 1):
@@ -77,7 +82,8 @@ def transferred(charge: Float32, channel: Channel, geometry: Geometry) -> Float3
     """Move the charge of the image to the node.
 
     A pixel at image column x and row y is left behind by y + 1 parallel and x + 52 serial transfers: the fraction n cti of its
-    charge comes up to 8 px later. Then each pixel read has ``bounce`` times the difference between the one before and itself.
+    charge comes up to 8 px later. What a pixel holds above full well is left behind at a much higher rate, along columns: it touches the
+    surface. Then each pixel read has ``bounce`` times the difference between the one before and itself.
 
     Parameters
     ----------
@@ -95,5 +101,8 @@ def transferred(charge: Float32, channel: Channel, geometry: Geometry) -> Float3
     parallel = (truth.parallel_cti * (np.arange(geometry.image_rows) + 1.0)).astype(np.float32)
     serial = (truth.serial_cti * (np.arange(width) + geometry.prescan + 1.0)).astype(np.float32)
     bounce = np.float32(truth.bounce)
-    _moved(charge, parallel, serial, tail("parallel"), tail("serial"), bounce, out)
+    rate = settings()["transfer"]["overfull_cti"]
+    overfull = (rate * (np.arange(geometry.image_rows) + 1.0)).astype(np.float32)
+    well = np.float32(channel.full_well_e)
+    _moved(charge, parallel, serial, overfull, well, tail("parallel"), tail("serial"), bounce, out)
     return out

@@ -15,10 +15,11 @@ from vison_etl.simulate.persistence import filled_pixels, persistence
 from vison_etl.simulate.pumping import polarity, traps
 from vison_etl.simulate.response import in_condition, nl_pct
 from vison_etl.simulate.setup import Latent
-from vison_etl.simulate.transfer import TAIL_PX, tail, transfer
+from vison_etl.simulate.truth_edges import TABLES as EDGE_TABLES
 from vison_etl.simulate.truth_rows import Acquired, Row, channels, flats, is_lit, keys
 
 _LEAST_DARK_S = 60.0
+_LEAST_WARM_DEGC = 0.0
 _CURVE_ADU = tuple(range(2048, 65536, 2048))
 
 
@@ -36,6 +37,22 @@ def dark_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
             "dark_e_per_px_h": 3600.0 * rate,
             "n_hot": sum(d.height_px for d in hot),
         }
+
+
+def ramp_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
+    """Yield the dark charge that a row gets while it waits for one other, from a warm forward read-out without light or injection."""
+    ramps = [e for e in acquired if not is_lit(e) and e.shot.setup.collects and e.shot.setup.injection is None]
+    warm = [e for e in ramps if e.shot.exptime_s == 0.0 and e.shot.setup.degc > _LEAST_WARM_DEGC]
+    for exposure in warm[-1:]:
+        setup = exposure.shot.setup
+        for channel in channels(bench):
+            rate, gain = dark_rate_e_per_s(channel, setup.degc), in_condition(channel, setup).gain_e_per_adu
+            yield keys(bench, acquired, channel) | {
+                "obsid": exposure.obsid,
+                "slope_adu_per_row": rate * setup.row_s / gain,
+                "slope_e_per_row": rate * setup.row_s,
+                "dark_adu_per_s": rate / gain,
+            }
 
 
 def defect_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
@@ -144,36 +161,6 @@ def trap_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
                 number += 1
 
 
-def cti_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
-    """Yield the deferred charge per transfer, for each column of flats."""
-    for column in sorted({e.script_column for e in flats(acquired)}):
-        for channel in channels(bench):
-            truth = transfer(channel)
-            for direction, value in (("parallel", truth.parallel_cti), ("serial", truth.serial_cti)):
-                yield keys(bench, acquired, channel) | {"script_column": column, "direction": direction, "cti": value}
-
-
-def edge_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
-    """Yield the response of the overscan pixels: deferred charge of the last image pixels, and the bounce along rows."""
-    if not flats(acquired):
-        return
-    geometry = bench.geometry
-    for channel in channels(bench):
-        truth = transfer(channel)
-        transfers = {"parallel": geometry.image_rows, "serial": geometry.prescan + geometry.image_columns}
-        for direction, cti in (("parallel", truth.parallel_cti), ("serial", truth.serial_cti)):
-            weights = tail(direction)
-            for pixel in range(1, TAIL_PX + 1):
-                back = np.arange(pixel - 1, TAIL_PX)
-                deferred = float(np.sum(weights[back] * cti * (transfers[direction] - (back - pixel + 1))))
-                bounce = truth.bounce if direction == "serial" and pixel == 1 else 0.0
-                yield keys(bench, acquired, channel) | {
-                    "direction": direction,
-                    "pixel": pixel,
-                    "response": deferred + bounce,
-                }
-
-
 def curve_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
     """Yield the response of the chain, for acquisitions with at least five fluences of the flat source."""
     if len({round(e.shot.exptime_s, 6) for e in flats(acquired)}) < 5:
@@ -239,15 +226,15 @@ def persistence_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
 
 TABLES: Mapping[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
     "dark_signal": dark_rows,
+    "warm_ramp": ramp_rows,
     "defects": defect_rows,
     "injection_levels": injection_rows,
     "injection_vs_ig1": ig1_rows,
     "injection_vs_idl": idl_rows,
     "traps": trap_rows,
-    "cti": cti_rows,
-    "edge_response": edge_rows,
     "nonlinearity": nonlinearity_rows,
     "nonlinearity_curve": curve_rows,
     "persistence": persistence_rows,
     "persistence_decay": decay_rows,
+    **EDGE_TABLES,
 }

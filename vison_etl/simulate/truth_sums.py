@@ -53,22 +53,37 @@ def density_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
             }
 
 
-def stability_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
-    """Yield scatter and drift of the source over the flats of acquisitions that only repeat one, the same for all CCDs."""
+def _steadiness(bench: Bench, acquired: Acquired) -> Row | None:
+    """Return scatter about a straight line and slope of the source over the flats of acquisitions that only repeat one; else None."""
     lit = flats(acquired)
     if len(lit) < _LEAST_FLATS or len({exposure.script_column for exposure in acquired}) > 1:
-        return
+        return None
     level = np.array([exposure.shot.level for exposure in lit])
     time_h = np.array([exposure.shot.time_h for exposure in lit])
-    drift = np.polyfit(time_h - time_h.mean(), level / level.mean(), 1)[0]
-    common = {name: value for name, value in keys(bench, acquired, next(channels(bench))).items() if name != "quadrant"}
-    for ccd in CCDS:
-        scatter = float(np.std(level, ddof=1) / level.mean())
-        yield common | {"ccd": ccd, "rms_pct": 100.0 * scatter, "drift_pct_per_h": 100.0 * float(drift)}
+    line = np.polyfit(time_h - time_h.mean(), level / level.mean(), 1)
+    residual = level / level.mean() - np.polyval(line, time_h - time_h.mean())
+    of_channel = keys(bench, acquired, next(channels(bench)))
+    common = {name: value for name, value in of_channel.items() if name not in {"ccd", "quadrant"}}
+    scatter = float(np.sqrt(np.sum(residual**2) / (len(lit) - 2)))
+    return common | {"rms_pct": 100.0 * scatter, "drift_pct_per_h": 100.0 * float(line[0])}
+
+
+def stability_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
+    """Yield how steady the source was, the same for all CCDs."""
+    common = _steadiness(bench, acquired)
+    yield from ({**common, "ccd": ccd} for ccd in CCDS if common is not None)
+
+
+def common_rows(bench: Bench, acquired: Acquired) -> Iterator[Row]:
+    """Yield how steady the source was; the CCDs see nothing that others do not."""
+    common = _steadiness(bench, acquired)
+    if common is not None:
+        yield {**common, "wavelength_nm": float(flats(acquired)[0].shot.label)}
 
 
 TABLES: Mapping[str, Callable[[Bench, Acquired], Iterator[Row]]] = {
     "defect_counts": count_rows,
     "trap_density": density_rows,
     "stability": stability_rows,
+    "common_mode": common_rows,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -86,7 +87,9 @@ def test_four_levels():
     assert (light["shutter_offset_s_err"] >= 3.0 / truth).all()
     assert light["dof"].to_list() == [2] * 12
     assert found.flags == ()
-    assert found.tables["stability"].is_empty()
+    assert found.tables["stability"]["status"].to_list() == ["no_data"] * 3
+    assert found.tables["stability"]["rms_pct"].null_count() == 3
+    assert found.tables["allan_deviation"].is_empty()
 
 
 def test_zero_second_exposures_fix_the_shutter_offset():
@@ -134,12 +137,58 @@ def test_an_unknown_filter_is_flagged():
 def test_stability_of_equal_exposures():
     rms = []
     for seed in range(20):
-        found = EFFECT.calibrate(_inputs([6.0] * 15 + [1.0, 2.0], jitter=2e-3, seed=seed)).tables["stability"]
+        tables = EFFECT.calibrate(_inputs([6.0] * 15 + [1.0, 2.0], jitter=2e-3, seed=seed)).tables
+        found, common = tables["stability"], tables["common_mode"]
         assert found["ccd"].to_list() == list(CCDS)
-        rms.append(found["rms_pct"][0])
+        assert found["n_points"].to_list() == [15] * 3
+        rms.append(common["rms_pct"][0])
         assert found["rms_pct"].max() / found["rms_pct"].min() == pytest.approx(1, abs=0.02)  # the source is common
         assert (found["drift_pct_per_h"] / found["drift_pct_per_h_err"]).abs().max() < 6
+        # and all that is left between the CCDs is photon noise
+        assert common["residual_rms_pct"].fill_null(0.0).max() < 1e-3
+        assert 5 < common["chi2"][0] < 62
+        assert common["dof"].to_list() == [28]
     assert np.sqrt(np.mean(np.square(rms))) == pytest.approx(0.2, rel=0.15)
+
+
+def test_track_and_allan_deviation_of_equal_exposures():
+    tables = EFFECT.calibrate(_inputs([6.0] * 15, jitter=2e-3)).tables
+    assert tables["light_source"]["status"].to_list() == ["no_data"] * 12
+    track, allan = tables["source_track"], tables["allan_deviation"]
+    assert track.height == 4 * 15
+    assert track.group_by("scope").agg(pl.col("deviation_pct").mean().abs())["deviation_pct"].max() < 1e-9
+    assert track.filter(scope="common")["residual_pct"].null_count() == 15
+    residual = track.filter(pl.col("scope") != "common")
+    assert (residual["residual_pct"] / residual["residual_pct_err"]).std() == pytest.approx(1.0, abs=0.3)
+    one = allan.filter(scope="common").sort("n_averaged")
+    assert one["tau_s"].to_list() == pytest.approx([180.0, 360.0, 720.0])
+    steps = np.diff(track.filter(scope="common").sort("obsid")["deviation_pct"])
+    assert one["adev_pct"][0] == pytest.approx(np.sqrt(np.mean(steps**2) / 2))
+
+
+def test_interleaved_equal_exposures_are_one_series():
+    times = [6.0] + [t for level in (1.0, 2.0, 3.0, 8.0) for t in (level, level, 6.0)]
+    found = EFFECT.calibrate(_inputs(times)).tables["stability"]
+    assert found["exptime_s"].to_list() == [6.0] * 3
+    assert found["n_points"].to_list() == [5] * 3
+    assert found["span_h"][0] == pytest.approx(12 * 180 / 3600)
+
+
+def test_a_dead_quadrant_does_not_count_in_the_stability():
+    inputs = _inputs([6.0] * 15, jitter=2e-3)
+    dead = pl.when(pl.col("quadrant") == "E", pl.col("ccd") == "CCD1").then(2600.0 + pl.col("obsid") % 3 * 0.01)
+    dead = inputs.statistics.with_columns(mean_adu=dead.otherwise(pl.col("mean_adu")))
+    found = EFFECT.calibrate(dataclasses.replace(inputs, statistics=dead)).tables
+    assert found["common_mode"]["n_channels"].to_list() == [11]
+    whole = EFFECT.calibrate(inputs).tables
+    assert found["stability"]["rms_pct"][0] == pytest.approx(whole["stability"]["rms_pct"][0], rel=0.02)
+
+
+def test_exposures_without_start_have_no_stability():
+    inputs = _inputs([6.0] * 15)
+    untimed = inputs.exposures.with_columns(started_at=pl.lit(None, pl.Datetime))
+    found = EFFECT.calibrate(dataclasses.replace(inputs, exposures=untimed)).tables
+    assert found["stability"].select("status", "n_points").unique().rows() == [("failed", 15)]
 
 
 def test_dead_quadrants_have_no_signal():

@@ -1,4 +1,4 @@
-"""Rate, saturation time, shutter offset and stability of the source."""
+"""Rate, saturation time and shutter offset of the source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pulls import assert_pulls
-from vison_etl.effects.light_source.model import fit_line, stability, usable_levels
+from vison_etl.effects.light_source.model import fit_line, usable_levels
 
 TIMES = np.array([1.0, 4.0, 10.0, 16.0])
 RATE, OFFSET = 3000.0, 0.03
@@ -82,35 +82,3 @@ def test_saturated_levels_are_left_out():
     np.testing.assert_array_equal(usable_levels(times, [10, 20, 30, 40, 50, 60], 45), [True] * 4 + [False] * 2)
     np.testing.assert_array_equal(usable_levels([0, 1, 2], [0.0, 10.0, np.nan], 45), [False, True, False])
     assert usable_levels([], [], 45).size == 0
-
-
-HOURS = np.arange(15) * 0.03
-
-
-def test_stability_closure():
-    rng = np.random.default_rng(5)
-    found = []
-    for _ in range(800):
-        signals = 1.0 + 0.01 * (HOURS - HOURS.mean()) + rng.normal(0, 2e-3, 15) + rng.normal(0, 1e-3, 15)
-        found.append(stability(signals / signals.mean(), np.full(15, 1e-3), HOURS))
-    assert np.mean([f.rms**2 for f in found if f.rms is not None]) == pytest.approx(4e-6, rel=0.05)
-    pulls = np.array([(f.drift_per_h - 0.01) / f.drift_err for f in found])
-    assert abs(pulls.mean()) < 3.3 / np.sqrt(800)
-    assert pulls.std() == pytest.approx(np.sqrt(13 / 11), rel=0.1)
-    seen = [f for f in found if f.rms is not None]
-    assert len(seen) > 780
-    assert np.mean([f.rms_err for f in seen]) == pytest.approx(np.std([f.rms for f in seen]), rel=0.2)
-
-
-def test_nothing_but_photon_noise_has_no_rms():
-    signals = 1 + 1e-4 * np.cos(np.arange(15.0))
-    found = stability(signals, np.full(15, 1e-3), HOURS)
-    assert found.rms is found.rms_err is None
-    assert found.drift_err is not None
-
-
-def test_without_times_there_is_no_drift():
-    found = stability([1.0, 1.01, 0.99, 1.0, 1.0], np.zeros(5), np.full(5, np.nan))
-    assert found.drift_per_h is None
-    assert found.rms == pytest.approx(np.std([1.0, 1.01, 0.99, 1.0, 1.0], ddof=1))
-    assert stability([1.0], [0.0], [0.0]).rms is None

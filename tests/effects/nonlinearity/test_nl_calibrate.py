@@ -70,7 +70,7 @@ def test_latency_and_repeatability(found):
 
 
 def test_the_source_drifts_by_three_per_cent(found):
-    track = found.tables["source_track"]
+    track = found.tables["nonlinearity_light"]
     assert 2.5 < track["drift_pct"].max() - track["drift_pct"].min() < 3.5
     stability = found.tables["nonlinearity"]["stability_pct"].unique()
     assert stability.len() == 1
@@ -88,7 +88,7 @@ def test_a_failed_flash_is_not_believed():
             frames.signal[40] *= 0.7
 
     result = EFFECT.calibrate(inputs(BENCH, channels=FOUR, change=spoil))
-    track = result.tables["source_track"].filter(~pl.col("is_trusted"))
+    track = result.tables["nonlinearity_light"].filter(~pl.col("is_trusted"))
     assert track["obsid"].to_list() == [FIRST + 40]
     assert f"exposure {FIRST + 40}" in flags(result)["BADFIT"].detail
     off, error = off_truth(result, 0.005)
@@ -143,7 +143,7 @@ def test_a_channel_without_equal_frames_failed_and_says_why():
 
 def test_every_figure_is_valid_and_names_its_units(found):
     figures = charts.charts(found.tables)
-    keys = ["nonlinearity_linear", "nonlinearity_log", "nonlinearity_residuals", "nonlinearity_largest", "source_track"]
+    keys = ["nonlinearity_linear", "nonlinearity_log", "nonlinearity_residuals", "nonlinearity_largest", "nonlinearity_light"]
     assert [figure.key for figure in figures] == keys
     with alt.theme.enable(theme.NAME):
         for figure in figures:

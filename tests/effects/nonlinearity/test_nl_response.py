@@ -36,10 +36,19 @@ def test_the_inverse():
     np.testing.assert_allclose(invert(BASIS, BENT, respond(BASIS, BENT, z)[0]), z, rtol=1e-12)
 
 
-def test_roughness_is_that_of_second_differences_and_knows_no_constant():
-    padded = np.append(BENT, 0.0)
-    total = sum(BENT @ part @ BENT for part in BASIS.roughness)
-    np.testing.assert_allclose(total, np.sum(np.diff(padded, n=2) ** 2))
+def spline_of(function):
+    """Return the coefficients nearest to a function of z."""
+    z = np.linspace(0.0, 60_000.0, 3000)
+    return np.linalg.lstsq(BASIS.values(z), function(z) - function(BASIS.reference_adu), rcond=None)[0]
+
+
+def test_roughness_is_small_for_a_quadratic_response_and_large_for_a_power_law():
+    line, logarithm = spline_of(lambda z: 0.02 * z / 60_000.0), spline_of(lambda z: 0.02 * np.log1p(z / 20.0))
+    rough = [sum(c @ part @ c for part in BASIS.roughness) for c in (line, logarithm)]
+    assert rough[0] < 1e-3 * rough[1]
+
+
+def test_roughness_takes_each_knot_once():
     assert sum(np.linalg.matrix_rank(part) for part in BASIS.roughness) == BASIS.size - 1
     assert len(BASIS.roughness) == SEGMENTS
 

@@ -27,6 +27,7 @@ def tile_frame(key: Key, found: Tiles, n_px: int = TILE_PX) -> pl.DataFrame:
             "ccd": key[0],
             "quadrant": key[1],
             "tile": np.arange(found.pair.size) % 36,
+            "x": 51 + np.arange(found.pair.size) % 36 // 6 * side,
             "y": found.y,
             "width_px": np.full(found.pair.size, side),
             "height_px": np.full(found.pair.size, n_px // side),

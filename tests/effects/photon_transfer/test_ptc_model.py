@@ -8,10 +8,8 @@ import pytest
 
 from vison_etl.effects.photon_transfer.model import (
     Fit,
-    adopted_model,
     exponential_jacobian,
     exponential_variance,
-    no_fit,
     noise_e,
     phi,
 )
@@ -69,14 +67,3 @@ def test_noise_has_quantisation_removed_and_the_error_of_gain_and_intercept() ->
 @pytest.mark.parametrize("n00", [-0.5, 0.05, math.nan])
 def test_noise_below_the_quantisation_is_missing(n00: float) -> None:
     assert all(math.isnan(value) for value in noise_e(fit_of(n00)))
-
-
-def test_adopted_model_is_the_covariance_model_only_where_it_is_ok() -> None:
-    exponential, quadratic = fit_of(1.6), fit_of(1.6, model="quadratic")
-    assert adopted_model({"exponential": exponential, "quadratic": quadratic}) == "exponential"
-    covariance = fit_of(1.6, model="covariance")
-    assert adopted_model({"covariance": covariance, "exponential": exponential}) == "covariance"
-    for status in ("bound", "failed", "no_data"):
-        assert adopted_model({"covariance": fit_of(1.6, status), "exponential": exponential}) == "exponential"
-    failed = no_fit("exponential", "failed", 10)
-    assert adopted_model({"exponential": failed, "quadratic": quadratic}) == "exponential"

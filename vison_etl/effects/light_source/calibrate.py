@@ -1,4 +1,4 @@
-"""From frame statistics to the tables ``light_source`` and ``stability``."""
+"""From frame statistics to the tables of the light source."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import polars as pl
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters
-from vison_etl.effects.light_source.model import FULL_SCALE_ADU, fit_line, stability, usable_levels
+from vison_etl.effects.light_source.model import FULL_SCALE_ADU, fit_line, usable_levels
+from vison_etl.effects.light_source.steadiness import stability_rows
 from vison_etl.effects.rows import result_frame
 
 _CHANNEL = ("ccd", "quadrant")
 
 
 def calibrate(inputs: CalibrationInput) -> Calibrated:
-    """Fit signal against exposure time per channel and wavelength; measure the stability where enough equal exposures exist.
+    """Fit signal against exposure time per channel and wavelength; measure the stability where equal exposures were repeated.
 
     The signal is the clipped mean of the image area minus that of the prescan of the same quadrant and frame. The prescan, not the overscan:
     overscan pixels follow the image pixels of their row and hold some of their charge (deferred transfer), in proportion to the signal,
@@ -27,8 +28,8 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     ----------
     inputs
         Parameters: ``max_fluence_fraction`` and ``max_saturated_fraction`` (exposures beyond are left out: signal over 65536 ADU, saturated
-        pixels of the image region), ``zero_signal_err_adu`` (uncertainty of the zero signal without zero-second exposures),
-        ``min_stability_frames``.
+        pixels of the image region), ``zero_signal_err_adu`` (uncertainty of the zero signal without zero-second exposures); those of
+        `vison_etl.effects.light_source.steadiness`.
 
     Returns
     -------
@@ -42,11 +43,10 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     rows = [
         row for frame in _groups(known, "light_nm", *_CHANNEL) for row in _light_row(frame, signals, inputs.parameters)
     ]
-    tables = {
-        "light_source": result_frame("light_source", rows),
-        "stability": result_frame("stability", _stability_rows(known, inputs.parameters)),
-    }
-    return Calibrated(tables, tuple(_flags(lit, rows)))
+    linear = [_linear(frame, inputs.parameters) for frame in _groups(known, "light_nm", *_CHANNEL)]
+    steady = stability_rows(pl.concat(linear) if linear else known, inputs.parameters)
+    tables = {"light_source": rows} | steady
+    return Calibrated({name: result_frame(name, found) for name, found in tables.items()}, tuple(_flags(lit, rows)))
 
 
 def _signals(inputs: CalibrationInput) -> pl.DataFrame:
@@ -111,7 +111,8 @@ def _light_row(frame: pl.DataFrame, signals: pl.DataFrame, parameters: Parameter
     fit = fit_line(times, levels, errors, zero, zero_err)
     keys = {"ccd": first["ccd"], "quadrant": first["quadrant"], "wavelength_nm": first["light_nm"]}
     if fit is None:
-        yield {**keys, "status": "failed" if linear.height else "no_data", "n_points": linear.height}
+        n_points = linear.height if frame["exptime_s"].n_unique() > 1 else 0
+        yield {**keys, "status": "failed" if n_points else "no_data", "n_points": n_points}
         return
     yield {
         **keys,
@@ -126,43 +127,6 @@ def _light_row(frame: pl.DataFrame, signals: pl.DataFrame, parameters: Parameter
         "status": "ok",
         "n_points": linear.height,
     }
-
-
-def _stability_rows(known: pl.DataFrame, parameters: Parameters) -> Iterator[Mapping[str, Any]]:
-    """Yield a row per CCD from its largest group of equal exposures; of groups of one size, the brightest."""
-    linear = [_linear(frame, parameters) for frame in _groups(known, "light_nm", *_CHANNEL)]
-    if not linear:
-        return
-    level = pl.col("signal").mean().over(*_CHANNEL, "light_nm", "exptime_s")
-    hours = (pl.col("started_at") - pl.col("started_at").min()).dt.total_seconds(fractional=True) / 3600.0
-    exposures = (
-        pl.concat(linear)
-        .with_columns(level=level, hours=hours)
-        .group_by("ccd", "light_nm", "exptime_s", "obsid")
-        .agg(
-            relative=(pl.col("signal") / pl.col("level")).mean(),
-            error=((pl.col("err") / pl.col("level")).pow(2).sum().sqrt() / pl.len()),
-            level=pl.col("level").mean(),
-            hours=pl.col("hours").first(),
-        )
-    )
-    for frame in _groups(exposures, "ccd"):
-        best = max(_groups(frame, "light_nm", "exptime_s"), key=lambda group: (group.height, group["level"][0]))
-        if best.height < int(parameters["min_stability_frames"]):
-            continue
-        relative, errors, times = (best[name].cast(pl.Float64).to_numpy() for name in ("relative", "error", "hours"))
-        found = stability(relative, errors, times)
-        yield {
-            "ccd": best["ccd"][0],
-            "rms_pct": _percent(found.rms),
-            "rms_pct_err": _percent(found.rms_err),
-            "drift_pct_per_h": _percent(found.drift_per_h),
-            "drift_pct_per_h_err": _percent(found.drift_err),
-        }
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100.0 * fraction
 
 
 def _flags(lit: pl.DataFrame, rows: list[Mapping[str, Any]]) -> Iterator[Flag]:

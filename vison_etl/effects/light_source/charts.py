@@ -1,4 +1,4 @@
-"""How people look at the light source: signal against exposure time and the saturation times that follow."""
+"""How people look at the light source: signal against exposure time, the saturation times that follow, its stability."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import polars as pl
 from vison_etl.effects import charts as common
 from vison_etl.effects.charts import Tables
 from vison_etl.effects.figure import Figure
+from vison_etl.effects.light_source.stability_charts import stability_figures
 from vison_etl.instrument.chambers import chamber, chambers
 from vison_etl.tables import CCDS, QUADRANTS
 
 TITLE = "Light source"
-TABLES = ("light_source", "quadrant_stats", "exposures", "compliance")
+TABLES = (
+    *("light_source", "quadrant_stats", "exposures", "compliance"),
+    *("common_mode", "source_track", "allan_deviation"),
+)
 _PAIR = ["obsid", "ccd", "quadrant"]
 
 
 def charts(tables: Tables) -> list[Figure]:
     """Draw what the tables of one acquisition hold; a table that is missing or empty leaves its figures out."""
     figures = [_fluence(tables), _saturation(tables)]
-    return [figure for figure in figures if figure is not None]
+    return [*(figure for figure in figures if figure is not None), *stability_figures(tables)]
 
 
 def fluences(tables: Tables) -> pl.DataFrame:

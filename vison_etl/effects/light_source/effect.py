@@ -8,7 +8,8 @@ PARAMETERS: Parameters = {
     "max_fluence_fraction": 0.85,
     "max_saturated_fraction": 0.001,
     "zero_signal_err_adu": 3.0,
-    "min_stability_frames": 5,
+    "min_stability_frames": 3,
+    "max_photon_pct": 0.5,
 }
 
 
@@ -20,10 +21,10 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="light_source",
-    version=1,
+    version=2,
     measurements=(),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("light_source", "stability"),
+    tables=("light_source", "stability", "common_mode", "source_track", "allan_deviation"),
     needs=("gain",),
 )

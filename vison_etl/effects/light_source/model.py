@@ -1,4 +1,4 @@
-"""Flux of the flat-field source against exposure time, and its stability.
+"""Flux of the flat-field source against exposure time.
 
 The signal of an exposure of t commanded seconds is F = a + f (t + d): a zero signal a (the structure of the bias between prescan and
 image area), a rate f and the shutter offset d. A straight line gives f and a + f d; d follows from what is known of a.
@@ -39,16 +39,6 @@ class LightFit:
     repeatability: float
     chi2: float
     dof: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stability:
-    """Scatter and drift of equal exposures, relative. None where they cannot be told."""
-
-    rms: float | None
-    rms_err: float | None
-    drift_per_h: float | None
-    drift_err: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,37 +147,3 @@ def _repeatability(t: _Floats, y: _Floats, e: _Floats, dof: int) -> float:
         else:
             high = middle
     return high
-
-
-def stability(signals: ArrayLike, photon_errors: ArrayLike, hours: ArrayLike) -> Stability:
-    """Measure scatter and drift of equal exposures.
-
-    Parameters
-    ----------
-    signals, photon_errors
-        Relative signals (mean 1) and their photon noise, shape (exposures,).
-    hours
-        Times, h; NaN where unknown: then there is no drift and the scatter is about the mean.
-
-    Returns
-    -------
-    Stability
-        ``drift_per_h``: slope of a straight line, its error from the scatter. ``rms``: standard deviation about that line (n - 2
-        denominator), photon noise removed; None where no more than photon noise is seen. Its error is the upper side,
-        sqrt(V + e) - sqrt(V) with e = V_total sqrt(2 / dof).
-    """
-    x, e, t = (np.asarray(values, np.float64) for values in (signals, photon_errors, hours))
-    lever = t - t.mean()
-    has_times = bool(np.isfinite(t).all() and np.ptp(t) > 0 and t.size > 2)
-    slope = float(np.sum(lever * x) / np.sum(lever**2)) if has_times else None
-    dof = x.size - 2 if has_times else x.size - 1
-    if dof < 1:
-        return Stability(None, None, None, None)
-    residuals = x - x.mean() - (slope * lever if slope is not None else 0.0)
-    total = float(np.sum(residuals**2)) / dof
-    drift_err = math.sqrt(total / float(np.sum(lever**2))) if slope is not None else None
-    own = total - float(np.mean(e**2))
-    if not own > 0:
-        return Stability(None, None, slope, drift_err)
-    rms = math.sqrt(own)
-    return Stability(rms, math.sqrt(own + total * math.sqrt(2.0 / dof)) - rms, slope, drift_err)

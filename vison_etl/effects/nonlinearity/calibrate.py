@@ -15,6 +15,7 @@ from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parame
 from vison_etl.effects.nonlinearity import curve as curves
 from vison_etl.effects.nonlinearity.arrays import Key, NoRunError, Run, arrange
 from vison_etl.effects.nonlinearity.data import Tiles
+from vison_etl.effects.nonlinearity.fullwell import full_wells, missing
 from vison_etl.effects.nonlinearity.light import ShutterPrior, is_separable
 from vison_etl.effects.nonlinearity.model import JointFit, Response, fit_jointly
 from vison_etl.effects.nonlinearity.noise import channel_noises, outlying_exposures, without_outlying_tiles
@@ -23,10 +24,9 @@ from vison_etl.effects.rows import result_frame
 from vison_etl.tables import CCDS, QUADRANTS
 
 _Row = dict[str, Any]
-_TABLES = ("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "shutter_latency", "source_track")
+_TABLES = ("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "shutter_latency", "nonlinearity_light")
 _ROOM = 1.05
 _KEYS = tuple((ccd, quadrant) for ccd in CCDS for quadrant in QUADRANTS)
-_KNEE = "no knee of the parallel overscan was given"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,11 +48,12 @@ class _Result:
 def calibrate(inputs: CalibrationInput) -> Calibrated:
     """Fit the response of all channels together.
 
-    ``nonlinearity`` has a row for each of the twelve channels, with ``status`` failed or no_data where there is no fit. The full well is
-    NULL: it needs the overscan.
+    ``nonlinearity`` has a row for each of the twelve channels, with ``status`` failed or no_data where there is no fit. The full well
+    does not depend on the fit.
 
     Flags: BADFIT (channels whose fit failed, is not monotone or does not describe the tiles at a probability below ``badfit_p``; exposures
-    whose light does not fit their time), SHUTTER_FREE (filters whose latency is not separable), NO_FULL_WELL, POORQUALDATA (no fit).
+    whose light does not fit their time), SHUTTER_FREE (filters whose latency is not separable), NO_FULL_WELL, NO_GAIN (full well in ADU
+    only), POORQUALDATA (no fit).
     """
     found = _fitted(inputs)
     rows: dict[str, list[_Row]] = {name: [] for name in _TABLES}
@@ -66,8 +67,11 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
         rows["nonlinearity_curve"] = [row for key, curve in sampled.items() for row in _curve_rows(key, curve)]
         rows["nonlinearity_residuals"] = list(_residual_rows(found))
         rows["shutter_latency"] = list(_latency_rows(found))
-        rows["source_track"] = list(_track_rows(found))
+        rows["nonlinearity_light"] = list(_track_rows(found))
         flags = tuple(_flags(found, rows["nonlinearity"], float(inputs.parameters["badfit_p"])))
+    wells, reasons = full_wells(inputs)
+    rows["nonlinearity"] = [row | wells.get((row["ccd"], row["quadrant"]), {}) for row in rows["nonlinearity"]]
+    flags += tuple(missing(rows["nonlinearity"], reasons, inputs.gain))
     return Calibrated({name: result_frame(name, some) for name, some in rows.items()}, flags)
 
 
@@ -262,7 +266,6 @@ def _flags(found: _Result, rows: list[_Row], p_limit: float) -> Iterator[Flag]:
     free = [label for label, e in zip(found.run.labels, errors, strict=True) if not is_separable(float(e), found.prior)]
     if free and found.run.shutter is None:
         yield Flag("SHUTTER_FREE", len(free), f"filters {', '.join(free)}")
-    missing = [f"{ccd} {quadrant}: {reason}" for (ccd, quadrant), reason in found.reasons.items()]
-    if missing:
-        yield Flag("POORQUALDATA", len(missing), "; ".join(missing))
-    yield Flag("NO_FULL_WELL", len(found.keys), _KNEE)
+    unfitted = [f"{ccd} {quadrant}: {reason}" for (ccd, quadrant), reason in found.reasons.items()]
+    if unfitted:
+        yield Flag("POORQUALDATA", len(unfitted), "; ".join(unfitted))

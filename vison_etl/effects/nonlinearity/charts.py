@@ -11,7 +11,7 @@ from vison_etl.effects.figure import Figure
 from vison_etl.tables import CCDS, QUADRANTS
 
 TITLE = "Non-linearity"
-TABLES = ("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "source_track", "exposures")
+TABLES = ("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "nonlinearity_light", "exposures")
 
 _WIDTH = 295
 _RESIDUAL_LIMIT_SIGMA = 5.0
@@ -135,7 +135,7 @@ def _largest(tables: Tables) -> Figure | None:
 
 
 def _source(tables: Tables) -> Figure | None:
-    track = common.given(tables, "source_track").drop_nulls("source_pct")
+    track = common.given(tables, "nonlinearity_light").drop_nulls("source_pct")
     if track.is_empty():
         return None
     rows = common.with_bar(track, "source_pct").with_columns(
@@ -167,7 +167,7 @@ def _source(tables: Tables) -> Figure | None:
     line = base.mark_line(style="model").encode(at, alt.Y("drift_pct:Q"))
     chart = alt.layer(line, common.bars(base).encode(at), points).properties(width=common.WIDE, height=230)
     return Figure(
-        "source_track",
+        "nonlinearity_light",
         "The source through the test",
         "Light of each exposure over its open time, relative, from all tiles of all channels; dashed: its smooth part, which corrects the "
         "levels. Bars: one sigma. Hollow: exposures whose light fits neither time nor drift; their time was not used.",

@@ -16,6 +16,8 @@ PARAMETERS: Parameters = {
     "max_from_fraction": 0.01,
     "curve_points": 96,
     "badfit_p": 1e-6,
+    "min_line_fraction": 0.5,
+    "blooming_adu": 36_000.0,
 }
 """Parameters of the calibration.
 
@@ -24,7 +26,7 @@ whose pixel variance is lower by this fraction than that of a fainter level are 
 number of different (filter, time) of a channel. ``shutter_prior_s``: one sigma of the latency about the commanded time,
 ``shutter_table_prior_s`` about the chamber's table, ``shutter_own_prior_s`` of what each filter has of its own. ``max_from_fraction``:
 the largest deviation is looked for from this fraction of full scale on. ``curve_points``: of the curve. ``badfit_p``: probability of
-chi-square below which a fit is called bad.
+chi-square below which a fit is called bad. ``min_line_fraction``, ``blooming_adu``: of the full well, as for the response after an edge.
 """
 
 
@@ -49,5 +51,7 @@ EFFECT = Effect(
     ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "shutter_latency", "source_track"),
+    tables=("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "shutter_latency", "nonlinearity_light"),
+    needs=("gain",),
+    uses=("edge_response.edges",),
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
@@ -172,6 +172,7 @@ def solve_light(
         Standard deviations to use; None: those of greatest likelihood.
     """
     prior = _prior(exposures, shutter, latency_s, doubtful)
+    information = replace(information, hessian=_not_negative(information.hessian))
     if scatter is None:
         scatter = _best_scatter(information, prior, [Scatter(*values) for values in _START])
     root = cholesky(_own_covariance(prior, scatter), lower=True)
@@ -202,6 +203,12 @@ def solve_light(
         surprise=weighted / np.sqrt(np.maximum(np.diag(precision), 1e-300)),
         scatter=scatter,
     )
+
+
+def _not_negative(matrix: Floats) -> Floats:
+    """Return a symmetric matrix without the negative eigenvalues that rounding gave it."""
+    values, axes = np.linalg.eigh(matrix)
+    return np.asarray((axes * np.maximum(values, 0.0)) @ axes.T)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,7 +27,7 @@ _COEFFICIENT_PRIOR = 0.5
 """One sigma of the coefficients of f about 0: no chain bends by half."""
 
 _START_BEND = 3e-3
-_LEAST_BEND, _MOST_BEND = 1e-6, 0.1
+_LEAST_BEND, _MOST_BEND = 1e-5, 0.1
 _WEIGHT_STEPS = (0, 1, 3)
 _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
 _SURPRISE = 5.0
@@ -60,7 +60,7 @@ class JointFit:
 
 @dataclass(slots=True, eq=False)
 class _At:
-    """Where the shared quantities stand; ``scatter`` None: to be found again. Stiffness: inverse variances of second differences."""
+    """Where the shared quantities stand; ``scatter`` None: to be found again. Stiffness: inverse variances of the bends of f."""
 
     log_light: Floats
     common: Floats
@@ -107,10 +107,9 @@ def fit_jointly(
     numpy.linalg.LinAlgError
         If the equations are singular: too few levels.
     """
-    soft, hard = np.full(SEGMENTS, _START_BEND**-2), np.full(SEGMENTS, _LEAST_BEND**-2)
-    zeros = np.zeros(exposures.n_lights)
-    # one channel has nothing of its own beside what is common
-    at = _At(np.log(exposures.open_s), np.zeros(basis.size), zeros, None, soft, soft if len(channels) > 1 else hard)
+    soft = np.full(SEGMENTS, _START_BEND**-2)
+    latency = np.zeros(exposures.n_lights)
+    at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
     doubtful, has_converged, age = doubtful.copy(), False, 0
     for step in range(_ITERATIONS):
@@ -175,7 +174,14 @@ def _solve_shared(
 ) -> tuple[Light, _Shared]:
     """Eliminate the common response, solve for the lights, go back."""
     matrix, right = channel.left(parts, solved)
-    k = at.log_light.size
+    k, m = at.log_light.size, basis.size
+    if len(parts) == 1:
+        # one channel has all its bends for itself: nothing is common
+        information = Information(at.log_light, right[:k], matrix[:k, :k])
+        light = solve_light(exposures, shutter, information, at.latency_s, doubtful, at.scatter)
+        covariance = np.zeros((k + m, k + m))
+        covariance[:k, :k] = light.covariance
+        return light, _Shared(np.zeros(m), covariance)
     prior = _penalty(basis, at.stiffness) + _weak(basis)
     inverse = np.linalg.inv(matrix[k:, k:] + prior)
     by_light = inverse @ matrix[k:, :k]
@@ -206,11 +212,11 @@ def _update_stiffness(
 ) -> None:
     """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017)."""
     m = basis.size
-    at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
     if len(states) > 1:
-        differences = [state.coefficients - at.common for state in states]
-        covariances = [_covariances(own, shared)[1] for own in solved]
-        at.own_stiffness = _likeliest(at.own_stiffness, basis, differences, covariances)
+        at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
+    differences = [state.coefficients - at.common for state in states]
+    covariances = [_covariances(own, shared)[1] for own in solved]
+    at.own_stiffness = _likeliest(at.own_stiffness, basis, differences, covariances)
 
 
 def _likeliest(stiffness: Floats, basis: Basis, values: Sequence[Floats], covariances: Sequence[Floats]) -> Floats:

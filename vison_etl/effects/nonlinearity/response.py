@@ -44,9 +44,12 @@ class Basis:
     def roughness(self) -> tuple[Floats, ...]:
         """Return S, shape (size, size), for faint, middle and bright signals.
 
-        c S c is the sum of squares of second differences of the spline's coefficients, a third of them each; together they are all.
+        c S c is the sum of squares of f'' (h dz/dv)² at the knots, h their distance in v: the bend of f in z from knot to knot. A line in
+        z has none, that is a quadratic response, which every chain has to first order; the logarithm of z has it everywhere.
         """
-        second = np.diff(np.eye(self.size + 1), n=2, axis=0)[:, :-1]
+        v = self.knots[_DEGREE:-_DEGREE]
+        z = _signal(v)
+        second = self.values(z, 2) * ((v[1] - v[0]) / _stretch(z))[:, None] ** 2
         return tuple(part.T @ part for part in np.array_split(second, SEGMENTS))
 
     def values(self, z: Floats, derivative: int = 0) -> Floats:
@@ -56,7 +59,7 @@ class Basis:
         if derivative == 0:
             # the last coefficient is zero: a constant in all of them is no change of f
             return np.asarray((spline(v) - spline(_coordinate(np.array(self.reference_adu))))[..., :-1])
-        stretch = (1.0 / (_Z0 + z) + 1.0 / _Z1)[..., None]
+        stretch = _stretch(z)[..., None]
         if derivative == 1:
             return np.asarray((spline(v, nu=1) * stretch)[..., :-1])
         bend = (-1.0 / (_Z0 + z) ** 2)[..., None]
@@ -65,6 +68,19 @@ class Basis:
 
 def _coordinate(z: Floats) -> Floats:
     return np.asarray(np.log1p(np.maximum(z, -0.5 * _Z0) / _Z0) + z / _Z1)
+
+
+def _stretch(z: Floats) -> Floats:
+    """Return dv/dz."""
+    return np.asarray(1.0 / (_Z0 + z) + 1.0 / _Z1)
+
+
+def _signal(v: Floats) -> Floats:
+    """Return z at v, by Newton's method from below, where it goes straight on."""
+    z = np.zeros_like(v)
+    for _ in range(_NEWTON_STEPS):
+        z = z + (v - _coordinate(z)) / _stretch(z)
+    return z
 
 
 def make_basis(top_adu: float) -> Basis:

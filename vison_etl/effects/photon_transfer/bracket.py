@@ -97,7 +97,7 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     first_sure = int(sure[0]) if sure.size else len(bins) - 1
 
     means = [float(np.mean(mean[levels[0]])), *(float(np.mean(mean[tiles])) for tiles in bins)]
-    spread = _spread(means[first_bad + 1], fit, limits.pixel_spread)
+    spread = pixel_spread(means[first_bad + 1], fit, limits.pixel_spread)
     before, after = means[first_bad], float(np.max(mean[bins[first_bad]]))
     upper = max(after, float(np.max(mean[bins[first_sure]])), means[first_bad + 1] + _SPREADS * spread)
     lower = float(np.min(mean[bins[first_doubtful - 1]])) if first_doubtful > 0 else means[0]
@@ -107,7 +107,7 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     return Turnoff(lower, upper, 0.5 * (before + after), middle_err, good)
 
 
-def _spread(mean_adu: float, fit: Fit, fraction: float) -> float:
+def pixel_spread(mean_adu: float, fit: Fit, fraction: float) -> float:
     """Return the standard deviation of the signals of the pixels of a tile, ADU: shot noise of the curve, and ``fraction``."""
     shot = float(exponential_variance(np.array([mean_adu]), fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)[0])
     return math.hypot(math.sqrt(max(shot, 0.0)), fraction * mean_adu)

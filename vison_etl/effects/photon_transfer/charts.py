@@ -8,11 +8,13 @@ import polars as pl
 from vison_etl.effects import charts as common
 from vison_etl.effects.charts import Tables
 from vison_etl.effects.figure import Figure
-from vison_etl.effects.photon_transfer import curve_charts
+from vison_etl.effects.photon_transfer import covariance_charts, curve_charts, tile_turnoff_charts
 from vison_etl.tables import QUADRANTS
 
 TITLE = "Photon transfer"
-TABLES = ("ptc_points", "gain", "pair_tiles", "compliance")
+TABLES = (
+    "ptc_points", "gain", "turnoff_tiles", "pair_tiles", "compliance", "gain_vs_fluence", "covariances", "bfe_coefficients", "covariance_fits",
+)  # fmt: skip
 
 _FORMATS = {"a00_per_e": ".2~e"}
 _MODELS = ("covariance", "exponential", "quadratic")
@@ -35,6 +37,8 @@ def charts(tables: Tables) -> list[Figure]:
         ),
         _by_channel(tables, "a00_per_e", "a00", "Change of the pixel's collecting area", "a₀₀ (1/e⁻)", []),
         _turnoff(tables),
+        tile_turnoff_charts.figure(tables),
+        *covariance_charts.figures(tables),
     ]
     return [figure for figure in figures if figure is not None]
 

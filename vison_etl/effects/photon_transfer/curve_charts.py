@@ -31,8 +31,10 @@ def figures(tables: Tables) -> Iterator[Figure]:
     if points.is_empty():
         return
     models = common.given(tables, "gain").filter(pl.col("is_adopted")).drop_nulls("gain_e_per_adu")
-    rows = _points(points, models, common.given(tables, "pair_tiles"))
-    line = _line(models, rows)
+    levels = common.given(tables, "gain_vs_fluence").filter(pl.col("model") == "covariance")
+    levels = levels.drop_nulls(["fluence_adu", "model_adu2"])
+    rows = _points(points, models, common.given(tables, "pair_tiles"), levels)
+    line = _line(models, rows, levels)
     yield _figure(rows, line, models, "log")
     yield _figure(rows, line, models, "linear")
 
@@ -40,7 +42,7 @@ def figures(tables: Tables) -> Iterator[Figure]:
 def model_variance_adu2(mean_adu: pl.Expr) -> pl.Expr:
     """Return the variance that the adopted model predicts, ADU^2.
 
-    ``exponential`` and ``covariance`` (its lag zero, to first order the same curve):
+    ``exponential`` and ``covariance`` (but for what `_beyond_exponential` adds):
     V = (exp(2 a g mu) - 1) / (2 g^2 a) + n; ``quadratic``: V = mu/g + a mu^2 + n, with the columns ``gain_e_per_adu`` g,
     ``a00_per_e`` a (NULL is 0), ``n00_adu2`` n (NULL: from ``noise_e`` and the ADC quantisation), ``model``. NULL without a
     gain.
@@ -54,7 +56,24 @@ def model_variance_adu2(mean_adu: pl.Expr) -> pl.Expr:
     return curve + floor
 
 
-def _points(points: pl.DataFrame, models: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:
+def _beyond_exponential(rows: pl.DataFrame, models: pl.DataFrame, levels: pl.DataFrame) -> pl.Series:
+    """Return what the covariance model adds to the exponential of the same a00, ADU^2, at the signals of ``rows``.
+
+    ``levels`` has what it says at each script column; between them the difference, small and smooth, is taken as linear.
+    0 for channels with another model.
+    """
+    given = levels.join(models, on=list(CHANNEL)).sort("fluence_adu")
+    given = given.with_columns(extra=pl.col("model_adu2") - model_variance_adu2(pl.col("fluence_adu")))
+    known = {key: (part["fluence_adu"].to_numpy(), part["extra"].to_numpy()) for key, part in given.group_by(CHANNEL)}
+    extra = np.zeros(rows.height)
+    keys = list(zip(rows["ccd"], rows["quadrant"], strict=True))
+    for key, (signal, values) in known.items():
+        here = np.array([each == key for each in keys], bool)
+        extra[here] = np.interp(rows["mean_adu"].to_numpy()[here], np.append(0.0, signal), np.append(0.0, values))
+    return pl.Series("extra", extra)
+
+
+def _points(points: pl.DataFrame, models: pl.DataFrame, tiles: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
     """Add the residual of each pair in sigma.
 
     A pair is the mean over tiles of different signal: the curvature of the model times half the variance of the signal
@@ -73,18 +92,22 @@ def _points(points: pl.DataFrame, models: pl.DataFrame, tiles: pl.DataFrame) -> 
     predicted = model_variance_adu2(mu) + curvature * pl.col("spread_adu2").fill_null(0.0) / 2
     joined = points.join(parameters, on=list(CHANNEL), how="left").join(spread, on=pair, how="left")
     return joined.with_columns(
-        residual_sigma=(pl.col("variance_adu2") - predicted) / pl.col("variance_adu2_err"),
+        residual_sigma=(pl.col("variance_adu2") - predicted - _beyond_exponential(joined, models, levels))
+        / pl.col("variance_adu2_err"),
         use=pl.when(pl.col("used")).then(pl.lit(_USED)).otherwise(pl.lit("left out")),
     )
 
 
-def _line(models: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+def _line(models: pl.DataFrame, points: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
     """Return the model of each channel at `LINE_POINTS` signals from its faintest to its brightest point."""
     ends = points.group_by(*CHANNEL).agg(lo=pl.col("mean_adu").min(), hi=pl.col("mean_adu").max())
     steps = pl.DataFrame({"step": np.linspace(0.0, 1.0, LINE_POINTS)})
     grid = models.join(ends, on=list(CHANNEL)).join(steps, how="cross")
     signal = pl.col("lo") * (pl.col("hi") / pl.col("lo")) ** pl.col("step")
-    return grid.with_columns(mean_adu=signal).with_columns(model_adu2=model_variance_adu2(pl.col("mean_adu")))
+    grid = grid.with_columns(mean_adu=signal)
+    return grid.with_columns(
+        model_adu2=model_variance_adu2(pl.col("mean_adu")) + _beyond_exponential(grid, models, levels)
+    )
 
 
 def _figure(points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scale: str) -> Figure:

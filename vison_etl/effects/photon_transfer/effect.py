@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement, Parameters
-from vison_etl.effects.photon_transfer import measure
+from vison_etl.effects.photon_transfer import measure, measure_covariances
 
 PARAMETERS: Parameters = {
     "flux_mismatch_max": 0.1,
@@ -20,18 +20,22 @@ PARAMETERS: Parameters = {
     "turnoff_sigma": 5.0,
     "pixel_spread_fraction": 0.01,
     "badfit_p": 1e-4,
+    "covariance_lags": 9,
+    "covariance_c_is_free": True,
 }
 """Parameters of the calibration.
 
 ``flux_mismatch_max``: largest difference of the fluxes of a pair, as a fraction of their mean. ``saturated_fraction_max``: of the
 pixels of a tile that is used; a normal distribution cut there has lost 0.2 % of its variance. ``min_pixel_fraction``: least fraction
 of the pixels of a tile that must have been used. ``min_tiles``: least number of tiles of a pair. ``outlier_sigma``: limit for tiles
-against their neighbours in signal. ``noise_prior_fraction``: by how much the variance of image pixels at zero signal may differ
+and pairs against their neighbours in signal. ``noise_prior_fraction``: by how much the variance of image pixels at zero signal may differ
 from that of the prescan, which constrains it (dark current, clock-induced charge): 0 trusts the prescan fully, a negative value
 leaves the intercept to the curve. ``quadratic_low_adu``, ``quadratic_high_adu``: range of the quadratic, that of the original.
 ``turnoff_*``: smallest deficit of the variance (fraction), departure of kurtosis and of parallel correlation that matter, and their
 significance in sigma. ``pixel_spread_fraction``: allowance for the rms spread of response and full well over the pixels of a tile,
 by which the bracket of the turn-off is wide at least. ``badfit_p``: probability of chi-square below which a fit is called bad.
+``covariance_lags``: lags 0 ... 8 of each axis enter the covariance fit. ``covariance_c_is_free``: fit the second-order
+coefficients c_ij; holding them at zero makes the error of the gain a third smaller and biases it if they are not zero.
 """
 
 
@@ -43,7 +47,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=3,
+    version=5,
     measurements=(
         Measurement(
             name="tiles",
@@ -53,8 +57,24 @@ EFFECT = Effect(
             parameters=measure.PARAMETERS,
             function=measure.tiles,
         ),
+        Measurement(
+            name="covariances",
+            tables=("pair_covariances",),
+            unit="pair",
+            version=1,
+            parameters=measure_covariances.PARAMETERS,
+            function=measure_covariances.covariances,
+        ),
     ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
-    tables=("ptc_points", "gain"),
+    tables=(
+        "ptc_points",
+        "gain",
+        "covariances",
+        "bfe_coefficients",
+        "covariance_fits",
+        "gain_vs_fluence",
+        "turnoff_tiles",
+    ),
 )

@@ -9,7 +9,6 @@ pixel's collecting area per electron in it and n00 the variance at zero signal::
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -153,12 +152,3 @@ def noise_e(fit: Fit) -> tuple[float, float]:
     noise_adu = math.sqrt(variance)
     slopes = np.array([noise_adu, 0.0, 0.5 * fit.gain_e_per_adu / noise_adu])
     return fit.gain_e_per_adu * noise_adu, float(math.sqrt(slopes @ np.nan_to_num(fit.covariance) @ slopes))
-
-
-def adopted_model(fits: Mapping[Model, Fit]) -> Model:
-    """Return the model that counts: the covariance model where there is one and it is ok, else the exponential.
-
-    The quadratic is never adopted: it is the biased method of old, kept for comparison.
-    """
-    covariance = fits.get("covariance")
-    return "covariance" if covariance is not None and covariance.status == "ok" else "exponential"

@@ -1,0 +1,181 @@
+"""Bounce, deferred charge and full well of many channels against simulated truth: unbiased, with honest errors, told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.closure import edge_frames
+from tests.closure.edge_frames import GAIN, TRANSFERS, Silicon, calibration_input, flats, quadrant_of
+from tests.effects.edge_response.edge_truth import MOT_FF, PARALLEL, PTC01, Edge, draw
+from tests.pulls import assert_pulls
+from vison_etl.effects.edge_response.calibrate import calibrate
+from vison_etl.effects.edge_response.lines import Overscan
+from vison_etl.effects.edge_response.model import Options, separate
+from vison_etl.instrument.geometry import QUADRANTS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+CHANNELS = 400
+SERIAL = Options((1.0, 10.0), has_bounce=True)
+ALONG_COLUMNS = Options((1.0, 10.0), has_bounce=False)
+TWO = ((0.6, 1.5), (0.4, 5.0))
+CASES = {
+    "1.5 px": Edge(),
+    "3 px": Edge(species=((1.0, 3.0),), bounce=-1e-4),
+    "6 px": Edge(species=((1.0, 6.0),)),
+    "falls with signal": Edge(fall=0.3),
+    "falls with signal, frames without light": Edge(fall=0.5, has_dark=True, species=((1.0, 2.0),)),
+    "ends after 8 px": Edge(species=((1.0, 2.0),), end=8),
+    "two species": Edge(species=TWO),
+    "few frames": Edge(levels=MOT_FF, frames=2),
+}
+
+
+def results(edge: Edge, n: int, options: Options = SERIAL):
+    rng = np.random.default_rng(20)
+    out = []
+    for _ in range(n):
+        drawn = draw(rng, edge)
+        overscan = Overscan(drawn.level, drawn.signal, drawn.error, edge.transfers)
+        found = separate(overscan, np.ones(drawn.level.size, bool), options)
+        assert found is not None
+        out.append((drawn, found))
+    return out
+
+
+def column(found, which):
+    """Return CTI value, error, truth at the highest or lowest lit level."""
+    lit = [np.flatnonzero(drawn.level > 0)[which] for drawn, _ in found]
+    values = [(f.cti.value[j], f.cti.error[j], d.cti[j]) for j, (d, f) in zip(lit, found, strict=True)]
+    return np.array(values).T
+
+
+@pytest.mark.parametrize("name", ["1.5 px", "falls with signal"])
+def test_pulls(name):
+    """Errors are right to a tenth in 400 channels."""
+    found = results(CASES[name], CHANNELS)
+    bounce, error = np.array([f.bounce for _, f in found]).T
+    assert_pulls(bounce, error, 1e-4)
+    assert 0.9 < np.std((bounce - 1e-4) / error) < 1.1
+    for which in (0, -1):
+        value, error, truth = column(found, which)
+        assert_pulls(value, error, truth)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_is_found_within_3_sigma_and_20_percent(name):
+    edge = CASES[name]
+    found = results(edge, 40)
+    bounce, error = np.array([f.bounce for _, f in found]).T
+    value, cti_error, truth = column(found, -1)
+    assert np.mean(np.abs(bounce - edge.bounce) < 3 * error) >= 0.95
+    assert np.mean(np.abs(value - truth) < 3 * cti_error) >= 0.95
+    assert np.abs(value / truth - 1).max() < 0.2
+    if name != "few frames":
+        assert np.abs(bounce / edge.bounce - 1).max() < 0.2
+    assert abs(bounce.mean() / edge.bounce - 1) < 0.06
+
+
+@pytest.mark.parametrize(("cti", "bounce"), [(0.0, 1e-4), (1e-6, 0.0), (0.0, 0.0), (1e-7, 1e-4)])
+def test_what_is_not_there_is_not_found(cti, bounce):
+    edge = Edge(cti=cti, bounce=bounce)
+    found = results(edge, 60)
+    values, errors = np.array([f.bounce for _, f in found]).T
+    assert np.mean(np.abs(values - bounce) < 3 * errors) >= 0.95
+    value, error, truth = column(found, -1)
+    assert np.mean(np.abs(value - truth) < 3 * error) >= 0.95
+    assert np.median(error) < 2e-8
+    assert np.median(errors) < 2e-5
+
+
+def test_along_columns():
+    edge = Edge(bounce=0.0, transfers=PARALLEL, species=((1.0, 2.5),), white_adu=0.3)
+    found = results(edge, CHANNELS, ALONG_COLUMNS)
+    for which in (0, -1):
+        assert_pulls(*column(found, which))
+
+
+def test_the_first_pixel_of_one_frame_separates_nothing():
+    """What earlier campaigns gave is the sum of both: ten times the bounce, whose sign it does not even know."""
+    for bounce in (1e-4, -1e-4):
+        edge = Edge(bounce=bounce)
+        drawn, found = results(edge, 1)[0]
+        signal, level = drawn.signal[-1], drawn.level[-1]
+        base = signal[12:15].mean()
+        single = (signal[0] - base) / (level - base)
+        assert single == pytest.approx(1.02e-3 + bounce, abs=2e-5)
+        assert abs(single - bounce) > 8 * abs(bounce)
+        assert found.bounce[0] == pytest.approx(bounce, rel=0.2)
+
+
+def test_the_base_of_one_frame_hides_a_slow_release():
+    """Pixels 13 to 15 hold a tenth of what is released over 6 px."""
+    drawn, found = results(Edge(species=((1.0, 6.0),), bounce=0.0), 1)[0]
+    signal, level = drawn.signal[-1], drawn.level[-1]
+    single = (signal[0] - signal[12:15].mean()) / level
+    truth = 2099 * drawn.first_cti[-1]
+    assert single < 0.93 * truth
+    assert found.response.value[0] == pytest.approx(truth, rel=0.03)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> tuple[Silicon, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return silicon and tables of 24 channels through pixels, of flats of five fluences and three near full well."""
+    silicon = Silicon(serial_cti=2e-6, parallel_cti=2e-6)
+    tables = []
+    for seed in range(6):
+        rng = np.random.default_rng(300 + seed)
+        quadrants = {name: quadrant_of(rng, silicon) for name in QUADRANTS}
+        found = calibrate(calibration_input(flats(rng, quadrants))).tables
+        tables.append([found[name] for name in ("edge_separation", "cti", "full_well")])
+    return silicon, *(pl.concat(each) for each in zip(*tables, strict=True))
+
+
+def test_bounce_through_pixels(pixels):
+    silicon, separation, _, _ = pixels
+    serial = separation.filter(direction="serial")
+    assert serial.height == 24
+    assert serial["status"].unique().to_list() == ["ok"]
+    assert_pulls(serial["bounce"], serial["bounce_err"], silicon.bounce)
+    # the leading edge of 256 rows knows little, and says so
+    assert_pulls(serial["bounce_leading"], serial["bounce_leading_err"], silicon.bounce)
+    assert abs(serial["bounce"].mean() - silicon.bounce) < 0.2 * silicon.bounce
+
+
+@pytest.mark.parametrize("direction", ["serial", "parallel"])
+def test_cti_through_pixels(pixels, direction):
+    silicon, _, cti, _ = pixels
+    for name in ("col003", "col005"):
+        rows = cti.filter(direction=direction, script_column=name)
+        level = float(rows["fluence_adu"].mean())
+        # the pixels before the last make fewer transfers; (k - 1) / 2 less on average for what comes k late
+        late = edge_frames.LAGS
+        weights = silicon.release(direction) * (1 - (late - 1) / 2 / TRANSFERS[direction])
+        truth = silicon.left_behind(direction, level) * float(weights @ late)
+        assert_pulls(rows["cti"], rows["cti_err"], truth)
+        assert abs(rows["cti"].mean() / truth - 1) < 0.05
+
+
+def test_full_well_through_pixels(pixels):
+    silicon, _, _, full_well = pixels
+    assert full_well.height == 24
+    truth = silicon.full_well_adu
+    assert (full_well["full_well_lower_adu"] < truth).all()
+    assert (full_well["full_well_upper_adu"] > truth).all()
+    np.testing.assert_allclose(full_well["full_well_e"], full_well["full_well_adu"] * GAIN)
+
+
+def test_full_well_beyond_the_adc_is_a_lower_bound():
+    rng = np.random.default_rng(400)
+    silicon = dataclasses.replace(Silicon(), full_well_adu=90_000.0)
+    quadrants = {name: quadrant_of(rng, silicon) for name in QUADRANTS}
+    plan = {0.1: 2, 0.3: 2, 0.5: 2, 0.7: 2, 0.9: 2, 1.1: 2}
+    rows = calibrate(calibration_input(flats(rng, quadrants, plan))).tables["full_well"]
+    assert rows["status"].to_list() == ["bound"] * 4
+    assert rows["full_well_adu"].null_count() == 4
+    assert rows["full_well_lower_adu"].is_between(56_000, 60_000).all()
+    assert PTC01[-1] < 0.9

@@ -1,0 +1,64 @@
+"""The scalar kernel: K with Laplacian(K)_ij = -a_ij, whose gradient pushes charge through the walls of the pixels.
+
+Light F arriving beside charge Q moves by F grad(K * Q) (Coulton et al. 2018, AJ 155, 258). In a flat of m electrons that adds
+m (a * Q) to each pixel, with a = -Laplacian(K), which is what the covariances measure: C_ij = V (d_ij + a_ij mu + ...). The
+Laplacian is that of differences: K_(i+1,j) + K_(i-1,j) + K_(i,j+1) + K_(i,j-1) - 4 K_ij, K = 0 beyond the last lag.
+
+Matrices of lags are indexed [lag_x, lag_y], lags from 0 on (`lags`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from scipy.signal import convolve2d
+
+from vison_etl.effects.brighter_fatter.lags import Floats, Measured, mirrored
+
+
+@cache
+def inverse_laplacian(reach: int) -> Floats:
+    """Return the matrix from a_ij (r^2) to K_ij (r^2) of one quarter of the lags, with K = 0 at lag r and mirrored at 0."""
+    size = reach * reach
+    laplacian = np.zeros((size, size))
+    for x in range(reach):
+        for y in range(reach):
+            row = x * reach + y
+            laplacian[row, row] = -4.0
+            for nx, ny in ((x + 1, y), (abs(x - 1), y), (x, y + 1), (x, abs(y - 1))):
+                if nx < reach and ny < reach:
+                    laplacian[row, nx * reach + ny] += 1.0
+    inverse: Floats = np.asarray(-np.linalg.inv(laplacian), np.float64)
+    inverse.flags.writeable = False
+    return inverse
+
+
+def solve(a: Measured) -> Measured:
+    """Return K_ij, 1/e, with its covariance matrix, from a_ij, 1/e, whose sum is zero (`lags.balanced`).
+
+    For c_ij, 1/e^2, it gives how K grows per electron.
+    """
+    operator = inverse_laplacian(a.reach)
+    values = (operator @ a.values.ravel()).reshape(a.values.shape)
+    return Measured(values, operator @ a.covariance @ operator.T)
+
+
+def effective(a: Floats, c: Floats, signal_e: float) -> Floats:
+    """Return what C_ij / (V mu) of a flat looks like at a signal: a_ij with its higher orders, 1/e, shape (r, r).
+
+    a + (2/3) [a*a + c] m + (1/6) [2 a*a*a + 5 a*c] m^2 (Astier et al. 2019, Eq. 20). A kernel made of it at every level (Broughton et
+    al. 2024) stands for the higher orders in a first-order correction. It is here to be compared with: the second-order terms of a
+    flat are those of its noise, half of which arrives after the charge that pushes it.
+    """
+    full_a, full_c = mirrored(a), mirrored(c)
+    twice = convolve2d(full_a, full_a)
+    reach = a.shape[0]
+
+    def inner(image: Floats) -> Floats:
+        centre = image.shape[0] // 2
+        return np.asarray(image[centre : centre + reach, centre : centre + reach].T)
+
+    second = inner(twice) + c
+    third = 2.0 * inner(convolve2d(twice, full_a)) + 5.0 * inner(convolve2d(full_a, full_c))
+    return a + (2.0 / 3.0) * second * signal_e + third * signal_e**2 / 6.0

@@ -1,0 +1,269 @@
+"""Fit of the covariance model by maximum likelihood.
+
+Sample covariances of millions of pixels are normal, with a covariance matrix that the model itself foretells (Bartlett, see
+``model.curves``). The likelihood equations are those of generalised least squares whose weights come from the *model* and are
+iterated with it (Fisher scoring): weights from the measured values would favour low fluctuations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from vison_etl.effects.covariance.model import EXPONENT_MAX, Coefficients, Curves, Floats, curves, exponents
+from vison_etl.effects.covariance.pairs import Mask, Nodes, Pairs, nodes, predicted_adu2
+from vison_etl.effects.covariance.record import CovarianceFit, Prior, no_fit
+from vison_etl.effects.covariance.start import agreeing, start
+
+CURVATURE_BOUNDS = (-4.0, 1.0)
+"""Bounds of 2 a00 g mu at the highest signal, those of the exponential model."""
+
+MIN_LEVELS = 3
+"""Least number of signals: gain, a00 and noise of the variance; with c free one more."""
+
+_PASSES = 3
+_COARSE = 10.0
+_MAX_STEPS = 25
+_MAX_HALVINGS = 12
+_CONVERGED = 1e-3
+_GAIN_ERR_MAX = 0.5
+
+
+class _NoCurveError(ArithmeticError):
+    """The search leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """What is fitted; ``free`` marks the parameters that are not held, shape (1 + 3 r²,)."""
+
+    pairs: Pairs
+    grouped: Nodes
+    prior: Prior | None
+    free: Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """Model at some coefficients: curves, residuals (P, r²), ADU², Cholesky factors of the sampling matrices (L, r², r²), ADU²."""
+
+    coefficients: Coefficients
+    found: Curves
+    residual: Floats
+    roots: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Solution:
+    state: _State
+    information: Floats
+    at_bound: bool
+
+
+def fit_covariances(
+    pairs: Pairs,
+    *,
+    c_is_free: bool = True,
+    prior: Prior | None = None,
+    outlier_sigma: float = 5.0,
+    near: Coefficients | None = None,
+) -> CovarianceFit:
+    """Fit gain, a_ij, c_ij and n_ij to the covariances of one channel.
+
+    Parameters
+    ----------
+    pairs
+        Covariances. Those of pairs above the turn-off of the curve do not belong in it.
+    c_is_free
+        Fit c; else it is held at zero.
+    prior
+        What is known of n_00 beforehand: adds ((n_00 - prior) / sigma)² to chi2.
+    outlier_sigma
+        A pair is left out if one of its covariances departs by more than this from the running median of the residuals at
+        like signals (see `agreeing`), in at most three passes in which it may return.
+    near
+        Coefficients to start from; else parabolas through medians.
+
+    Returns
+    -------
+    CovarianceFit
+        ``no_data`` with fewer than 3 signals (4 with c free) that differ by more than 4 %, ``failed`` where the search leads
+        nowhere or the gain is uncertain by more than half of itself.
+    """
+    nothing = no_fit("no_data", len(pairs), pairs.reach, c_is_free=c_is_free)
+    if len(pairs) < MIN_LEVELS + c_is_free:
+        return nothing
+    whole = nodes(pairs)
+    if whole.mean_adu.size < MIN_LEVELS + c_is_free:
+        return nothing
+    free = np.ones(1 + 3 * pairs.reach**2, bool)
+    free[1 + pairs.reach**2 : 1 + 2 * pairs.reach**2] = c_is_free
+    try:
+        first = near or start(pairs, whole, prior)
+        again = _agreeing(pairs, whole, first, _COARSE * outlier_sigma)
+        for _ in range(_PASSES):
+            used, kept = again, pairs[again]
+            problem = _Problem(kept, nodes(kept), prior, free)
+            if problem.grouped.mean_adu.size < MIN_LEVELS + c_is_free:
+                return nothing
+            solution = _solve(problem, first)
+            first = solution.state.coefficients
+            again = _agreeing(pairs, whole, first, outlier_sigma)
+            if np.array_equal(used, again):
+                break
+        return _record(problem, solution, used)
+    except (np.linalg.LinAlgError, _NoCurveError):
+        return replace(nothing, status="failed")
+
+
+def _evaluate(pairs: Pairs, grouped: Nodes, coefficients: Coefficients) -> _State:
+    """Evaluate the model; raise where it is no covariance of a flat field."""
+    gain = coefficients.gain_e_per_adu
+    if not (math.isfinite(gain) and gain > 0.0):
+        raise _NoCurveError
+    signal = gain * grouped.mean_adu
+    top = exponents(coefficients, float(signal.max()))
+    if not np.all(np.abs(top) <= EXPONENT_MAX):
+        raise _NoCurveError
+    found = curves(coefficients, signal)
+    measured = pairs.covariance_adu2.reshape(len(pairs), -1)
+    residual = measured - predicted_adu2(pairs, grouped, found, coefficients)
+    roots: Floats = np.linalg.cholesky(found.sampling).astype(np.float64) / gain**2
+    return _State(coefficients, found, residual, roots)
+
+
+def _agreeing(pairs: Pairs, grouped: Nodes, coefficients: Coefficients, limit_sigma: float) -> Mask:
+    state = _evaluate(pairs, grouped, coefficients)
+    sigma = np.sqrt(np.sum(state.roots**2, axis=2))[grouped.of_pair] / np.sqrt(pairs.n.reshape(len(pairs), -1))
+    return agreeing(pairs.mean_adu, state.residual / sigma, limit_sigma)
+
+
+def _white(problem: _Problem, state: _State) -> tuple[Floats, float]:
+    """Return the mean residuals of the levels, independent and of unit variance, shape (L, r²), and chi2 of the pairs."""
+    pairs, grouped = problem.pairs, problem.grouped
+    n = pairs.n.reshape(len(pairs), -1)
+    means = grouped.sums(n * state.residual) / np.sqrt(grouped.n)
+    white = np.stack([solve_triangular(root, mean, lower=True) for root, mean in zip(state.roots, means, strict=True)])
+    single = np.sqrt(n) * state.residual
+    chi2 = 0.0
+    for level, root in enumerate(state.roots):
+        here = solve_triangular(root, single[grouped.of_pair == level].T, lower=True)
+        chi2 += float(np.sum(here * here))
+    return white, chi2
+
+
+def _jacobian(problem: _Problem, state: _State) -> Floats:
+    """Return the derivatives of the covariances at the nodes, ADU², by all parameters, shape (L, r², 1 + 3 r²)."""
+    found, coefficients, mean = state.found, state.coefficients, problem.grouped.mean_adu
+    gain, lags = coefficients.gain_e_per_adu, coefficients.reach**2
+    jacobian = np.zeros((mean.size, lags, 1 + 3 * lags))
+    values = found.value + coefficients.n_e2
+    by_gain = found.slope * mean[:, None, None] - 2.0 / gain * values
+    jacobian[:, :, 0] = by_gain.reshape(mean.size, lags)
+    jacobian[:, :, 1 : 1 + lags] = found.by_a
+    jacobian[:, :, 1 + lags : 1 + 2 * lags] = found.by_c
+    jacobian[:, :, 1 + 2 * lags :] = np.eye(lags)
+    return jacobian / gain**2
+
+
+def _linearised(problem: _Problem, state: _State, free: Mask) -> tuple[Floats, Floats]:
+    """Return the whitened derivatives and residuals of the levels, the prior last."""
+    jacobian = _jacobian(problem, state)[:, :, free] * np.sqrt(problem.grouped.n)[:, :, None]
+    white, _ = _white(problem, state)
+    rows = [solve_triangular(root, part, lower=True) for root, part in zip(state.roots, jacobian, strict=True)]
+    residual = white.ravel()
+    if problem.prior is None:
+        return np.concatenate(rows), residual
+    slope, pull = _prior_row(problem.prior, state.coefficients)
+    return np.concatenate([*rows, slope[free][None]]), np.append(residual, pull)
+
+
+def _prior_row(prior: Prior, coefficients: Coefficients) -> tuple[Floats, float]:
+    """Return derivatives and residual of n_00 / g² over the error of the prior."""
+    gain, lags = coefficients.gain_e_per_adu, coefficients.reach**2
+    n00 = float(coefficients.n_e2[0, 0]) / gain**2
+    slope = np.zeros(1 + 3 * lags)
+    slope[0], slope[1 + 2 * lags] = -2.0 * n00 / gain, 1.0 / gain**2
+    return slope / prior.sigma_adu2, (prior.n00_adu2 - n00) / prior.sigma_adu2
+
+
+def _solve(problem: _Problem, first: Coefficients) -> _Solution:
+    """Fisher scoring, steps halved where they leave what can be; the step after the last improves chi2 by < 1e-3."""
+    state, free, at_bound = _evaluate(problem.pairs, problem.grouped, first), problem.free.copy(), False
+    for _ in range(_MAX_STEPS):
+        design, residual = _linearised(problem, state, free)
+        scale = np.sqrt(np.sum(design * design, axis=0))
+        design = design / scale
+        information = design.T @ design
+        gradient = design.T @ residual
+        step = cho_solve(cho_factor(information, lower=True), gradient)
+        delta = np.zeros(free.size)
+        delta[free] = step / scale
+        state, hit = _advance(problem, state, delta, at_bound=at_bound)
+        if hit and not at_bound:
+            at_bound = True
+            free[1] = False
+            continue
+        if gradient @ step < _CONVERGED:
+            whole = np.zeros((free.size, free.size))
+            whole[np.ix_(free, free)] = information * np.outer(scale, scale)
+            return _Solution(state, whole, at_bound)
+    raise _NoCurveError
+
+
+def _advance(problem: _Problem, state: _State, delta: Floats, *, at_bound: bool) -> tuple[_State, bool]:
+    """Take the largest of the steps delta, delta/2, delta/4 ... that the model allows; a00 g is kept within its bounds."""
+    now, r = state.coefficients, state.coefficients.reach
+    low, high = (bound / (2.0 * float(problem.grouped.mean_adu.max())) for bound in CURVATURE_BOUNDS)
+    for halving in range(_MAX_HALVINGS):
+        part = delta * 0.5**halving
+        gain = now.gain_e_per_adu + float(part[0])
+        if not gain > 0.0:
+            continue
+        a, c, n = part[1:].reshape(3, r, r)
+        a = now.a_per_e + a
+        product = now.a_per_e[0, 0] * now.gain_e_per_adu if at_bound else a[0, 0] * gain
+        hit = not low < product < high
+        if at_bound or hit:
+            a[0, 0] = min(max(product, low), high) / gain
+        try:
+            trial = Coefficients(gain, a, now.c_per_e2 + c, now.n_e2 + n)
+            return _evaluate(problem.pairs, problem.grouped, trial), hit
+        except _NoCurveError:
+            continue
+    raise _NoCurveError
+
+
+def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit:
+    state, c_is_free = solution.state, bool(problem.free[1 + problem.pairs.reach**2])
+    nothing = no_fit("failed", used.size, problem.pairs.reach, c_is_free=c_is_free)
+    free = np.flatnonzero(np.diag(solution.information) > 0.0)
+    scale = np.sqrt(np.diag(solution.information)[free])
+    scaled = solution.information[np.ix_(free, free)] / np.outer(scale, scale)
+    covariance = np.zeros_like(solution.information)
+    covariance[np.ix_(free, free)] = np.linalg.inv(scaled) / np.outer(scale, scale)
+    if not math.sqrt(covariance[0, 0]) < _GAIN_ERR_MAX * state.coefficients.gain_e_per_adu:
+        return nothing
+    if solution.at_bound:
+        covariance[1, :] = covariance[:, 1] = math.nan
+    white, chi2 = _white(problem, state)
+    of_prior = _prior_row(problem.prior, state.coefficients)[1] ** 2 if problem.prior else 0.0
+    n_prior = int(problem.prior is not None)
+    sums = problem.grouped.sums(problem.pairs.n.reshape(len(problem.pairs), -1) * state.residual)
+    sigma = np.sqrt(np.sum(state.roots**2, axis=2) * problem.grouped.n)
+    return CovarianceFit(
+        status="bound" if solution.at_bound else "ok",
+        coefficients=state.coefficients,
+        covariance=covariance,
+        c_is_free=c_is_free,
+        chi2=chi2 + of_prior,
+        dof=state.residual.size + n_prior - free.size,
+        level_chi2=float(np.sum(white**2)) + of_prior,
+        level_dof=white.size + n_prior - free.size,
+        used=used,
+        residual_sigma=(sums / sigma).reshape(-1, problem.pairs.reach, problem.pairs.reach),
+        level_mean_adu=problem.grouped.mean_adu,
+    )

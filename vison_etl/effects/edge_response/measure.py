@@ -1,0 +1,71 @@
+"""What is extracted from one flat: mean profiles over the edges of its quadrants."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vison_etl.effects.declare import Extracted, Parameters, RawFrame
+from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
+from vison_etl.pixels.edges import EdgeProfile, edge_profiles
+
+PARAMETERS: Parameters = {"clip_sigma": 5.0}
+"""``clip_sigma``: clip of the pixels of a column (row) over the rows (columns), in standard deviations."""
+
+_NAMES = (
+    "obsid",
+    "ccd",
+    "quadrant",
+    "direction",
+    "edge",
+    "pixel",
+    "mean_adu",
+    "mean_adu_err",
+    "n",
+    "base_adu",
+    "base_adu_err",
+    "n_lines_out",
+)
+
+
+def edges(frame: RawFrame, parameters: Parameters) -> Extracted:
+    """Measure the profiles over the edges of every quadrant, see :func:`vison_etl.pixels.edges.edge_profiles`.
+
+    Returns
+    -------
+    Extracted
+        Rows of ``edge_profiles``; edges that were not read or are saturated all along have none, pixels with too few values have NULL.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
+    for quadrant in QUADRANTS:
+        view = quadrant_view(frame.image, frame.geometry, quadrant)
+        clip = float(parameters["clip_sigma"])
+        for profile in edge_profiles(view, frame.geometry, frame.vstart, frame.vend, clip_sigma=clip):
+            for key, value in _columns(frame, quadrant, profile).items():
+                columns[key] += value
+    return Extracted({"edge_profiles": columns})
+
+
+def _columns(frame: RawFrame, quadrant: str, profile: EdgeProfile) -> dict[str, list[Any]]:
+    n = profile.pixel.size
+    return {
+        "obsid": [frame.obsid] * n,
+        "ccd": [frame.ccd] * n,
+        "quadrant": [quadrant] * n,
+        "direction": [profile.direction] * n,
+        "edge": [profile.edge] * n,
+        "pixel": profile.pixel.tolist(),
+        "mean_adu": _values(profile.mean),
+        "mean_adu_err": _values(profile.error),
+        "n": profile.n.tolist(),
+        "base_adu": [profile.base] * n,
+        "base_adu_err": [profile.base_error] * n,
+        "n_lines_out": [profile.n_lines_out] * n,
+    }
+
+
+def _values(column: NDArray[np.float64]) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in column.tolist()]

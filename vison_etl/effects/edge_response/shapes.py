@@ -1,0 +1,98 @@
+"""Shapes that the tail of deferred charge may have over the overscan behind a flat field.
+
+Behind a flat field the releases of all pixels add up: charge released after j pixels with weight w_j leaves in overscan pixel k the sum of w_j over
+j >= k. An exponential release gives an exponential, several species of traps a stretched one; a release that ends after n pixels, one that ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+STRETCH = (0.4, 2.5)
+STRETCH_PRIOR = 0.3
+"""Range of the exponent of a stretched exponential, and one sigma of its logarithm about 0, assumed where the data say less."""
+
+SUMMED_PX = 400
+"""Pixels over which a tail without end is summed."""
+
+_FIRST_END = 3
+_COARSE = {1: 61, 2: 15, 3: 11}
+_LEAST_RATIO, _MOST_RATIO = 1.5, 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of tail.
+
+    Parameters
+    ----------
+    name
+        ``exponential``: g_k = exp(-(k - 1) / tau), parameter (ln tau); ``stretched``: exp(-((k - 1) / tau)^alpha), (ln tau, ln alpha);
+        ``two_species``: (1 - f) exp(-(k - 1) / tau) + f exp(-(k - 1) / r tau), (ln tau, ln r, f); ``ended``: (exp(-(k - 1) / tau) - exp(-n / tau))
+        over its value at k = 1, for k <= n: releases end after n pixels, (ln tau); ``cut``: exp(-(k - 1) / tau) for k <= n, (ln tau).
+    low, high
+        Range of the parameters, shape (P,).
+    end
+        n; 0 for none.
+    """
+
+    name: str
+    low: Float
+    high: Float
+    end: int = 0
+
+    def penalty(self, points: Float) -> Float:
+        """Return -2 ln of what is assumed of the parameters, shape (S,)."""
+        if self.name == "stretched":
+            return np.asarray((points[:, 1] / STRETCH_PRIOR) ** 2)
+        return np.zeros(len(points))
+
+    def coarse(self) -> Float:
+        """Return parameters all over the range, shape (S, P)."""
+        n = _COARSE[self.low.size]
+        axes = [np.linspace(low, high, n) for low, high in zip(self.low, self.high, strict=True)]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, self.low.size)
+
+
+def exponential(release_px: tuple[float, float]) -> Family:
+    """Return the family of plain exponentials."""
+    return Family("exponential", np.log(release_px[:1]), np.log(release_px[1:]))
+
+
+def stretched(release_px: tuple[float, float]) -> Family:
+    """Return the family of stretched and compressed exponentials."""
+    low, high = np.log([release_px[0], STRETCH[0]]), np.log([release_px[1], STRETCH[1]])
+    return Family("stretched", low, high)
+
+
+def two_species(release_px: tuple[float, float]) -> Family:
+    """Return the family of sums of two exponentials."""
+    low = np.array([np.log(release_px[0]), np.log(_LEAST_RATIO), 0.0])
+    return Family("two_species", low, np.array([np.log(release_px[1]), np.log(_MOST_RATIO), 1.0]))
+
+
+def ending(release_px: tuple[float, float], pixels: int) -> list[Family]:
+    """Return the families of tails that end inside the overscan."""
+    low, high = np.log(release_px[:1]), np.log(release_px[1:])
+    return [Family(name, low, high, end) for name in ("ended", "cut") for end in range(_FIRST_END, pixels)]
+
+
+def shapes(family: Family, points: Float, pixels: int = SUMMED_PX) -> Float:
+    """Return g_k of pixels 1 ... K for S sets of parameters, shape (S, K); g_1 = 1."""
+    k = np.arange(pixels)
+    tau = np.exp(points[:, :1])
+    if family.name == "stretched":
+        return np.asarray(np.exp(-((k / tau) ** np.exp(points[:, 1:]))))
+    if family.name == "two_species":
+        slow = points[:, 2:]
+        return np.asarray((1.0 - slow) * np.exp(-k / tau) + slow * np.exp(-k / (tau * np.exp(points[:, 1:2]))))
+    if family.name == "exponential":
+        return np.asarray(np.exp(-k / tau))
+    bottom = np.exp(-family.end / tau) if family.name == "ended" else 0.0
+    g = (np.exp(-k / tau) - bottom) / (1.0 - bottom)
+    return np.asarray(np.where(k < family.end, g, 0.0))

@@ -1,0 +1,280 @@
+"""Bounce and tail in the overscan: one pixel, or charge released over several.
+
+What overscan pixel k holds beside a constant, per power m of the signal (see :mod:`.lines`):
+
+    c_mk = d_m + b [m = 1, k = 1] + A_m g_k
+
+A bounce of the amplifier is linear in signal and one pixel long; deferred charge is released over tau pixels or more, at any power. The shapes g_k
+that a tail may have are those of :mod:`.shapes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from vison_etl.effects.edge_response.lines import Lines, scale_of
+from vison_etl.effects.edge_response.shapes import Family, ending, exponential, shapes, stretched, two_species
+
+Float = NDArray[np.float64]
+
+_FINE = {1: 101, 2: 15, 3: 9}
+_SPAN = 4.5
+_STEP = 0.02
+_FLAT = 1e-9
+_MIXED = 0.999
+_REACH = 20.0
+_TRIED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """Tails that the data allow, S of them, and the linear fit for each.
+
+    Parameters
+    ----------
+    family
+        Kind of the most probable one.
+    weight
+        Probability of each (sum 1), shape (S,).
+    shapes, sums
+        g_k over the overscan, shape (S, K), and its sum to infinity, shape (S,).
+    bounce, bounce_var
+        Fraction of the level, shape (S,); 0 where there can be none.
+    amplitudes, amplitude_cov, with_bounce
+        A_m in ADU at the reference level, shapes (S, M), (S, M, M), and their covariance with the bounce, (S, M).
+    chi2, dof
+        Of the most probable one, before anything was added to the errors.
+    scale
+        Factor on all errors from what is still misfit.
+    """
+
+    family: Family
+    weight: Float
+    shapes: Float
+    sums: Float
+    bounce: Float
+    bounce_var: Float
+    amplitudes: Float
+    amplitude_cov: Float
+    with_bounce: Float
+    chi2: float
+    dof: int
+    scale: float
+
+    @property
+    def tau(self) -> Float:
+        """Return the length of the exponential tail with the same sum, px, shape (S,)."""
+        return np.asarray(-1.0 / np.log1p(-1.0 / np.maximum(self.sums, 1.0 + 1e-9)))
+
+    def average(self, values: Float, variances: Float | float = 0.0) -> tuple[float, float]:
+        """Return mean and error of what has a value and a variance for each tail: within, and between them."""
+        mean = float(self.weight @ values)
+        return mean, float(np.sqrt(self.weight @ (variances + (values - mean) ** 2)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    family: Family
+    best: Float
+    chi2: float
+
+    @property
+    def cost(self) -> float:
+        """Return the chi-square with one for each parameter of the shape, and what is assumed of them."""
+        return self.chi2 + self.best.size + float(self.family.penalty(self.best[None])[0])
+
+
+def fit_tails(
+    lines: Lines, release_px: tuple[float, float], leading: tuple[float, float] | None, *, bounces: bool
+) -> Tails:
+    """Fit bounce and tail, and keep every tail that the data allow.
+
+    Parameters
+    ----------
+    lines
+        Coefficients of the overscan pixels.
+    release_px
+        Shortest and longest tau; evenly probable in the logarithm between them.
+    leading
+        Bounce and error from the leading edge, as a fraction of the level, or None.
+    bounces
+        Whether there may be a bounce.
+
+    Returns
+    -------
+    Tails
+        On grids about the best of each family, with weights exp(-chi2 / 2 scale²). A stretched exponential where the data allow a plain
+        one; else also two species of traps and tails that end. Where no shape describes the data (probability below 0.001), all
+        pixels get an error that is the same fraction of the first pixel of the tail, as large as the misfit asks for.
+    """
+    problem = _problem(lines, leading, bounces=bounces)
+    fits = [_fitted(problem, stretched(release_px))]
+    if scale_of(_fitted(problem, exponential(release_px)).chi2, problem.dof + 1) > 1.0:
+        fits += [_fitted(problem, two_species(release_px)), *_ending(problem, release_px)]
+    best = min(fits, key=lambda fit: fit.cost)
+    fits = [fit for fit in fits if fit.cost < best.cost + _REACH]
+    if scale_of(best.chi2, problem.dof) > 1.0:
+        problem = _problem(_loosened(lines, problem, best), leading, bounces=bounces)
+        fits = [_fitted(problem, fit.family) for fit in fits]
+    return _joined(problem, fits, best.chi2)
+
+
+def _ending(problem: _Problem, release_px: tuple[float, float]) -> list[_Fit]:
+    """Return the best fits of tails that end."""
+    found = ending(release_px, len(problem.fixed))
+    tried = [float(_penalty(problem, family, family.coarse()).min()) for family in found]
+    return [_fitted(problem, found[i]) for i in np.argsort(tried)[:_TRIED]]
+
+
+def _joined(problem: _Problem, fits: list[_Fit], chi2: float) -> Tails:
+    """Return the tails about the best of each family; each family has the probability exp(-cost / 2 scale²)."""
+    best = min(fits, key=lambda fit: fit.cost)
+    scale = scale_of(best.chi2, problem.dof)
+    pixels = len(problem.fixed)
+    parts = []
+    for fit in fits:
+        points = _grid(problem, fit.family, fit.best, scale)
+        solved = _solve(problem, fit.family, points)
+        penalty = solved.chi2 / scale**2 + fit.family.penalty(points)
+        weight = np.exp(-0.5 * (penalty - penalty.min()))
+        weight *= np.exp(-0.5 * (fit.cost - best.cost) / scale**2) / weight.sum()
+        profile = shapes(fit.family, points, pixels)
+        parts.append((weight, profile, shapes(fit.family, points).sum(axis=1), *solved.values))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    weight = columns[0] / columns[0].sum()
+    return Tails(best.family, weight, *columns[1:], chi2, problem.dof, scale)  # type: ignore[arg-type,call-arg]
+
+
+def _loosened(lines: Lines, problem: _Problem, fit: _Fit) -> Lines:
+    """Return coefficients with an error common to no two pixels, a fraction of the first pixel of the tail, that explains the misfit."""
+    amplitudes = _solve(problem, fit.family, fit.best[None]).values[2][0]
+    outer = np.outer(amplitudes, amplitudes)
+    per_unit = float(np.einsum("kij,ji->", np.linalg.inv(lines.covariance), outer))
+    fraction2 = max(fit.chi2 - problem.dof, 0.0) / per_unit
+    return replace(lines, covariance=lines.covariance + fraction2 * outer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """The linear fit without its tail. ``roots``: of the inverse covariances; ``fixed``: columns of constants and bounce."""
+
+    roots: Float
+    data: Float
+    fixed: Float
+    prior: tuple[float, float] | None
+    has_bounce: bool
+    dof: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    chi2: Float
+    values: tuple[Float, Float, Float, Float, Float]
+    """Bounce, its variance, amplitudes, their covariance, and that with the bounce."""
+
+
+def _problem(lines: Lines, leading: tuple[float, float] | None, *, bounces: bool) -> _Problem:
+    pixels, powers = lines.value.shape
+    roots = np.linalg.cholesky(np.linalg.inv(lines.covariance))
+    fixed = np.zeros((pixels, powers, powers + bounces))
+    fixed[:, range(powers), range(powers)] = 1.0
+    if bounces:
+        fixed[0, 0, powers] = lines.reference
+    prior = leading if bounces else None
+    data = np.einsum("kij,ki->kj", roots, lines.value).ravel()
+    dof = pixels * powers - (powers + bounces) - powers - 2 + (prior is not None)
+    return _Problem(roots, data, fixed, prior, bounces, dof)
+
+
+def _solve(problem: _Problem, family: Family, points: Float) -> _Solved:
+    """Fit all that is linear for each shape, parameters of shape (S, P)."""
+    pixels, powers, first = problem.fixed.shape
+    g = shapes(family, points, pixels)
+    tail = g[:, :, None, None] * np.eye(powers)
+    fixed = np.broadcast_to(problem.fixed, (len(points), *problem.fixed.shape))
+    design = np.concatenate([fixed, tail], axis=3)
+    whitened = np.einsum("kij,skip->skjp", problem.roots, design).reshape(len(points), pixels * powers, -1)
+    data = problem.data
+    if problem.prior is not None:
+        value, error = problem.prior
+        row = np.zeros((len(points), 1, whitened.shape[2]))
+        row[:, 0, powers] = 1.0 / error
+        whitened, data = np.concatenate([whitened, row], axis=1), np.append(data, value / error)
+    turned = np.swapaxes(whitened, 1, 2)
+    inverse = np.linalg.inv(turned @ whitened)
+    solution = (inverse @ (turned @ data)[:, :, None])[:, :, 0]
+    chi2 = np.sum((data - (whitened @ solution[:, :, None])[:, :, 0]) ** 2, axis=1)
+    none = np.zeros(len(points))
+    has = problem.has_bounce
+    values = (
+        solution[:, powers] if has else none,
+        inverse[:, powers, powers] if has else none,
+        solution[:, first:],
+        inverse[:, first:, first:],
+        inverse[:, powers, first:] if has else np.zeros((len(points), powers)),
+    )
+    return _Solved(chi2, values)
+
+
+def _penalty(problem: _Problem, family: Family, points: Float) -> Float:
+    """Return chi-square with what is assumed of the shape, rising steeply beyond its range."""
+    inside = np.clip(points, family.low, family.high)
+    beyond = np.sum((points - inside) ** 2, axis=1)
+    chi2 = _solve(problem, family, inside).chi2
+    return np.asarray(chi2 * (1.0 + 1e4 * beyond) + family.penalty(inside) + 1e6 * beyond)
+
+
+def _fitted(problem: _Problem, family: Family) -> _Fit:
+    """Return the most probable shape of a family."""
+    coarse = family.coarse()
+    start = coarse[int(np.argmin(_penalty(problem, family, coarse)))]
+    simplex = start + 0.05 * np.vstack([np.zeros(start.size), np.eye(start.size)])
+    found = minimize(
+        lambda p: float(_penalty(problem, family, p[None])[0]),
+        start,
+        method="Nelder-Mead",
+        options={"xatol": 1e-6, "fatol": 1e-3, "initial_simplex": simplex},
+    )
+    best = np.clip(found.x, family.low, family.high)
+    return _Fit(family, best, float(_solve(problem, family, best[None]).chi2[0]))
+
+
+def _grid(problem: _Problem, family: Family, best: Float, scale: float) -> Float:
+    """Return points about the best along the axes of the chi-square, out to 4.5 sigma or the ends of the range."""
+    variances, axes = np.linalg.eigh(_curvature(problem, family, best, scale))
+    reach = np.minimum(_SPAN / np.sqrt(np.maximum(variances, _FLAT)), float(np.linalg.norm(family.high - family.low)))
+    steps = np.linspace(-1.0, 1.0, _FINE[best.size])
+    along = np.stack(np.meshgrid(*(r * steps for r in reach), indexing="ij"), axis=-1).reshape(-1, best.size)
+    points = best + along @ axes.T
+    inside = np.all((points >= family.low - 1e-12) & (points <= family.high + 1e-12), axis=1)
+    return np.asarray(points[inside])
+
+
+def _curvature(problem: _Problem, family: Family, best: Float, scale: float) -> Float:
+    """Return half the second derivatives of the penalty, shape (P, P), by differences over about one sigma."""
+
+    def penalty(points: Float) -> Float:
+        return _solve(problem, family, points).chi2 / scale**2 + family.penalty(points)
+
+    size = best.size
+    step = np.full(size, _STEP)
+    axes = np.eye(size)
+    for _ in range(3):
+        around = penalty(best + np.vstack([np.zeros((1, size)), axes, -axes]) * step)
+        second = np.maximum(around[1 : size + 1] + around[size + 1 :] - 2.0 * around[0], _FLAT) / step**2
+        used, step = step, np.minimum(1.0 / np.sqrt(second), 5.0 * _STEP)
+    out = np.diag(second)
+    signs = np.array([[1, 1], [-1, -1], [1, -1], [-1, 1]])
+    for i, j in combinations(range(size), 2):
+        offsets = np.zeros((4, size))
+        offsets[:, [i, j]] = signs * used[[i, j]]
+        corners = penalty(best + offsets)
+        limit = _MIXED * np.sqrt(second[i] * second[j])
+        mixed = (corners[0] + corners[1] - corners[2] - corners[3]) / (4.0 * used[i] * used[j])
+        out[i, j] = out[j, i] = np.clip(mixed, -limit, limit)
+    return np.asarray(0.5 * out)

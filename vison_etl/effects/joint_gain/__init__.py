@@ -1,0 +1,1 @@
+"""One gain for all wavelengths: photon transfer of several tests together."""

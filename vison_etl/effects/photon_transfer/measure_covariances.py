@@ -1,0 +1,62 @@
+"""What else is extracted from a pair of equal flats: covariances between the pixels of each quadrant."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from vison_etl.effects.declare import Extracted, Parameters, RawFrame
+from vison_etl.pixels.covariances import measure_covariances
+from vison_etl.pixels.lag_covariances import LAGS
+
+PARAMETERS: Parameters = {"covariance_clip_sigma": 5.5}
+"""``covariance_clip_sigma``: clip of the pixels of a difference, in standard deviations."""
+
+_OF_QUADRANT = ("mean_1_adu", "mean_2_adu", "mean_adu", "mean_adu_err", "spread_adu", "n_clipped", "n_saturated")
+
+
+def covariances(first: RawFrame, second: RawFrame, parameters: Parameters) -> Extracted:
+    """Measure the covariances between pixels at all lags up to 8 px in every quadrant of a pair.
+
+    See :func:`vison_etl.pixels.covariances.measure_covariances` for what each is.
+
+    Returns
+    -------
+    Extracted
+        145 rows of ``pair_covariances`` per quadrant, one per lag. A quadrant with too few usable pixels has its counts and NULL else.
+
+    Raises
+    ------
+    ValueError
+        If the frames are of different CCDs or sizes.
+    """
+    if first.ccd != second.ccd or first.geometry != second.geometry:
+        raise ValueError(f"exposures {first.obsid} and {second.obsid} make no pair: CCD or frame size differ")
+    found = measure_covariances(
+        first.image,
+        second.image,
+        first.geometry,
+        vstart=max(first.vstart, second.vstart),
+        vend=min(first.vend, second.vend),
+        clip_sigma=float(parameters["covariance_clip_sigma"]),
+    )
+    n = len(LAGS) * len(found)
+    columns: dict[str, list[Any]] = {
+        "obsid_1": [first.obsid] * n,
+        "obsid_2": [second.obsid] * n,
+        "ccd": [first.ccd] * n,
+        "quadrant": [one.quadrant for one in found for _ in LAGS],
+        "lag_x": [x for _ in found for x, _ in LAGS],
+        "lag_y": [y for _ in found for _, y in LAGS],
+    }
+    for name in _OF_QUADRANT:
+        columns[name] = [_known(getattr(one, name)) for one in found for _ in LAGS]
+    for name in ("covariance_adu2", "covariance_adu2_err"):
+        columns[name] = [_known(value) for one in found for value in getattr(one, name).tolist()]
+    columns["n"] = [value for one in found for value in one.n.tolist()]
+    return Extracted({"pair_covariances": columns})
+
+
+def _known(value: float) -> float | None:
+    """Return a number, or None for NaN."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,79 @@
+"""Which tiles of a channel count: sound ones, and of these those below the turn-off."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
+from vison_etl.effects.photon_transfer.model import Mask, Points
+from vison_etl.effects.photon_transfer.tiles import Integers, Tiles, bad_pairs
+from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff, levels_cut_by_adc
+
+
+@dataclass(frozen=True, slots=True)
+class TileRules:
+    """What counts; parameters of the effect, which documents them."""
+
+    flux_mismatch_max: float
+    saturated_fraction_max: float
+    min_pixel_fraction: float
+    min_tiles: int
+    turnoff: TurnoffLimits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Tiles of one channel, masks of shape (n,).
+
+    ``measured``: with enough pixels; ``mismatched``, ``sparse``: of pairs that are none; ``cut``: saturated, or of levels that
+    the ADC cuts; ``good``: measured and nothing of these; ``chosen``: good and below the turn-off.
+    """
+
+    points: Points
+    measured: Mask
+    mismatched: Mask
+    sparse: Mask
+    cut: Mask
+    good: Mask
+    chosen: Mask
+    turnoff: Turnoff
+    whole_pairs: Integers
+    """Labels of the pairs all of whose tiles are chosen, but for those not measured."""
+
+
+def select(tiles: Tiles, rules: TileRules) -> Selection:
+    """Choose the tiles of one channel.
+
+    A tile is measured if enough of its pixels were used and saturated if too many are. Levels that the ADC cuts, pairs whose
+    frames differ in flux and pairs with too few tiles are left out whole.
+    """
+    saturated = tiles.n_saturated > rules.saturated_fraction_max * tiles.area_px
+    measured = np.isfinite(tiles.variance_adu2) & np.isfinite(tiles.mean_adu) & (tiles.variance_adu2 > 0.0)
+    measured &= tiles.n >= rules.min_pixel_fraction * tiles.area_px
+    mismatched, sparse = bad_pairs(
+        tiles, measured, saturated, min_tiles=rules.min_tiles, flux_mismatch_max=rules.flux_mismatch_max
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        points = Points(tiles.mean_adu, tiles.variance_adu2, tiles.variance_adu2_err / tiles.variance_adu2)
+    cut = saturated | levels_cut_by_adc(tiles.mean_adu, tiles.level, measured, saturated)
+    good = measured & ~cut & ~mismatched & ~sparse
+    turnoff = find_turnoff(turnoff_data(tiles, points, good), rules.turnoff)
+    chosen = good & (np.nan_to_num(tiles.mean_adu, nan=math.inf) <= turnoff.good_below_adu)
+    whole = np.setdiff1d(tiles.pair[chosen], tiles.pair[(measured | saturated) & ~chosen])
+    return Selection(points, measured, mismatched, sparse, cut, good, chosen, turnoff, whole)
+
+
+def turnoff_data(tiles: Tiles, points: Points, good: Mask) -> TurnoffData:
+    """Return what the search for a turn-off wants to know of the tiles, ``good`` of which count."""
+    return TurnoffData(
+        points=points,
+        kurtosis=tiles.excess_kurtosis,
+        kurtosis_err=tiles.excess_kurtosis_err,
+        correlation=tiles.corr_01,
+        correlation_err=tiles.corr_01_err,
+        level=tiles.level,
+        usable=good,
+    )

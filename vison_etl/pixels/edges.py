@@ -1,0 +1,168 @@
+"""Mean profiles over the edges of the image area: last image pixels and overscan, prescan and first image pixels.
+
+Only the columns and rows at the edges are touched. Signals are above the serial prescan of the same rows: it is read before the
+image pixels of its row, so that no charge of them can be in it, while the end of the overscan may hold slow release. What the
+prescan differs by from other columns without any signal is constant and left to whoever looks at several fluences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vison_etl.instrument.geometry import Geometry, Window, region_window
+from vison_etl.pixels.clipping import CODES
+from vison_etl.pixels.offsets import row_offsets
+
+IMAGE_PX = 10
+"""Image pixels on the inner side of an edge."""
+
+CLIP_SIGMA = 5.0
+_QUARTILE_SIGMA = 1.349
+_LEAST_SIGMA = 0.5
+_MIN_LINES = 20
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeProfile:
+    """Mean signal over an edge, pixel by pixel; arrays of shape (pixels,).
+
+    Parameters
+    ----------
+    direction, edge
+        ``serial`` (along a row) or ``parallel`` (along a column); ``trailing`` (image, then overscan) or ``leading``
+        (prescan, then image).
+    pixel
+        In the order of reading: 1 is the first pixel after the edge, 0 the last before it.
+    mean, error
+        ADU above the base; NaN where less than 20 pixels could be used. The error leaves out what all pixels have in common.
+    n
+        Pixels used.
+    base, base_error
+        ADU; code of the prescan, and the error that it gives all pixels of the profile alike (0 in parallel profiles, where every pixel
+        has a base of its own, whose error is in ``error``).
+    n_lines_out
+        Rows (columns) left out because a pixel of the profile is saturated or lost.
+    """
+
+    direction: str
+    edge: str
+    pixel: NDArray[np.int64]
+    mean: Float
+    error: Float
+    n: NDArray[np.int64]
+    base: float
+    base_error: float
+    n_lines_out: int
+
+
+def edge_profiles(
+    quadrant: NDArray[Any], geometry: Geometry, vstart: int, vend: int, *, clip_sigma: float = CLIP_SIGMA
+) -> Iterator[EdgeProfile]:
+    """Yield the profiles of one quadrant: serial trailing and leading, parallel trailing and leading, where the rows were read.
+
+    Parameters
+    ----------
+    quadrant
+        Canonical, shape (hQ, wQ): ``>i2`` as in the file or native uint16. Codes 0 and 65535 do not count.
+    vstart, vend
+        Canonical rows kept, half open.
+
+    Notes
+    -----
+    Serial: per pixel the mean over the image rows without those whose difference from the mean of their own overscan lies further than 5
+    standard deviations (from quartiles) from the median. Parallel: per row, less its own prescan, the mean over the image columns with
+    the same clip over columns.
+    """
+    yield from _serial(quadrant, geometry, (vstart, vend), clip_sigma)
+    yield from _parallel(quadrant, geometry, (vstart, vend), clip_sigma)
+
+
+def _values(part: NDArray[Any]) -> Float:
+    """Return codes as floats, NaN for what is lost or saturated."""
+    values = np.array(part, np.float64, order="C")
+    if part.dtype.kind == "i":
+        values += CODES // 2
+    values[(values == 0) | (values == CODES - 1)] = np.nan
+    return values
+
+
+def _serial(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], clip: float) -> Iterator[EdgeProfile]:
+    window = region_window(geometry, "pre", *kept)
+    if window is None or window.y1 - window.y0 < _MIN_LINES:
+        return
+    x0, end = geometry.prescan, geometry.prescan + geometry.image_columns
+    rows = slice(window.y0, window.y1)
+    over = _values(quadrant[rows, end - IMAGE_PX :])
+    before = _values(quadrant[rows, x0 - IMAGE_PX : x0 + IMAGE_PX])
+    base = row_offsets(_values(quadrant[rows, window.x0 : window.x1]))
+    common = row_offsets(over[:, IMAGE_PX:])
+    # a pixel is part of the mean it is compared with
+    own = np.sqrt(geometry.overscan / (geometry.overscan - 1.0))
+    for edge, lines in (("trailing", over), ("leading", before)):
+        used = np.isfinite(lines).all(axis=1) & np.isfinite(base) & np.isfinite(common)
+        out = int(used.size - used.sum())
+        if used.sum() < _MIN_LINES:
+            continue
+        level = common[used] - base[used]
+        mean, error, n = _clipped(lines[used] - common[used, None], clip)
+        if edge == "trailing":
+            error = error * own
+        spread = float(np.std(level, ddof=1)) / np.sqrt(level.size)
+        pixel = np.arange(lines.shape[1]) - IMAGE_PX + 1
+        yield EdgeProfile("serial", edge, pixel, mean + level.mean(), error, n, float(base[used].mean()), spread, out)
+
+
+def _parallel(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], clip: float) -> Iterator[EdgeProfile]:
+    vstart, stop = kept[0], min(kept[1], geometry.quadrant_rows)
+    edge_row = geometry.image_rows
+    if vstart <= edge_row - IMAGE_PX and stop > edge_row:
+        yield from _of_rows(quadrant, geometry, "trailing", slice(edge_row - IMAGE_PX, stop), IMAGE_PX - 1, clip)
+    if vstart == 0 and stop >= IMAGE_PX:
+        yield from _of_rows(quadrant, geometry, "leading", slice(0, IMAGE_PX), -1, clip)
+
+
+def _of_rows(
+    quadrant: NDArray[Any], geometry: Geometry, edge: str, rows: slice, last: int, clip: float
+) -> Iterator[EdgeProfile]:
+    prescan = region_window(geometry, "pre", 0, geometry.quadrant_rows)
+    if prescan is None:
+        return
+    columns = Window(geometry.prescan, geometry.prescan + geometry.image_columns, rows.start, rows.stop)
+    lines = _values(quadrant[columns.slices]).T
+    pre = _values(quadrant[rows, prescan.x0 : prescan.x1])
+    base = row_offsets(pre)
+    used = np.isfinite(lines).all(axis=1)
+    if used.sum() < _MIN_LINES:
+        return
+    mean, error, n = _clipped(lines[used] - base, clip)
+    # rows differ by the noise that all their pixels share: the scatter of the prescan about the mean of its row says how well it is known
+    scatter = np.nanvar(pre, axis=1, ddof=1) / np.isfinite(pre).sum(axis=1)
+    error = np.sqrt(error**2 + np.nanmedian(scatter))
+    pixel = np.arange(lines.shape[1]) - last
+    out = int(used.size - used.sum())
+    yield EdgeProfile("parallel", edge, pixel, mean, error, n, float(np.nanmean(base)), 0.0, out)
+
+
+def _clipped(lines: Float, sigma: float) -> tuple[Float, Float, NDArray[np.int64]]:
+    """Return mean, its error and the number of values per column of (lines, pixels), those beyond ``sigma`` left out."""
+    values = np.ascontiguousarray(lines.T)
+    size = values.shape[1]
+    ranks = (size // 4, size // 2, (3 * size) // 4)
+    low, middle, high = np.partition(values, ranks, axis=1)[:, ranks].T
+    reach = sigma * np.maximum((high - low) / _QUARTILE_SIGMA, _LEAST_SIGMA)
+    values -= middle[:, None]
+    is_used = np.abs(values) <= reach[:, None]
+    n = is_used.sum(axis=1)
+    values *= is_used
+    mean = values.sum(axis=1) / n
+    squares = np.einsum("ij,ij->i", values, values) / n - mean**2
+    is_enough = n >= _MIN_LINES
+    error = np.sqrt(squares / np.maximum(n - 1, 1))
+    return np.where(is_enough, mean + middle, np.nan), np.where(is_enough, error, np.nan), n
