@@ -26,15 +26,15 @@ DROP = "cold"
 
 
 def write_frames(folder: Path, n: int) -> list[Path]:
-    """Write full-size flats; frames beyond the first ten are copies, which no one who reads them can tell."""
+    """Write full-size flats; all of a master differ, or pixels would look noisier than they are, save where memory alone is measured."""
     rng = np.random.default_rng(3)
     folder.mkdir(parents=True)
     paths = [folder / f"f{k:03d}_CCD1.fits" for k in range(n)]
     for k, path in enumerate(paths):
-        if k < 10:
+        if k < N_FRAMES:
             write_frame(path, flat(LEVEL_ADU, rng), {"EXTNAME": "ROE1_CCD1"})
         else:
-            path.write_bytes(paths[k % 10].read_bytes())
+            path.write_bytes(paths[k % N_FRAMES].read_bytes())
     os.sync()
     return paths
 

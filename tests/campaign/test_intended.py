@@ -90,7 +90,7 @@ def test_a_test_without_frames_of_its_own_has_the_structure_of_those_it_uses():
     assert structure("MOT_FF", "A_MAX", "MOT").n_frames == 10
     assert structures_of("BF01", "A_MAX") == structures_of("PTC01", "A_MAX")
     assert definition("BF01").label_nm == 800.0
-    assert not definition("BF01").effects
+    assert [name for name, _ in definition("BF01").effects] == ["brighter_fatter"]
     with pytest.raises(RuleError, match="PSF01_PANCHRO uses the frames of PSF01_590, PSF01_730"):
         structure("PSF01_PANCHRO", None)
 

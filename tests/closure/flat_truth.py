@@ -7,6 +7,7 @@ sample. Dust shades along soft rings; columns are dark, bright or half dead; par
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,14 +59,17 @@ def response(rng: np.random.Generator, scene: Scene) -> np.ndarray:
     return out
 
 
-def flats(rng: np.random.Generator, scene: Scene, n_frames: int) -> ArrayGroup:
-    """Return frames of one CCD."""
+def flats(
+    rng: np.random.Generator, scene: Scene, n_frames: int, responses: Mapping[str, np.ndarray] | None = None
+) -> ArrayGroup:
+    """Return frames of one CCD; ``responses`` are those of the quadrants, drawn anew where they are not given."""
     h, w = GEOMETRY.quadrant_rows, GEOMETRY.quadrant_columns
     levels = 1.0 + scene.source_rms * rng.standard_normal(n_frames)
     frames = [np.empty((GEOMETRY.naxis2, GEOMETRY.naxis1), np.uint16) for _ in range(n_frames)]
     for quadrant in QUADRANTS:
         gain = scene.gain * rng.uniform(0.97, 1.03)
-        mean = scene.signal_adu * scene.gain / gain * illumination(scene, quadrant) * response(rng, scene)
+        mean = scene.signal_adu * scene.gain / gain * illumination(scene, quadrant)
+        mean *= response(rng, scene) if responses is None else responses[quadrant]
         for frame, level in zip(frames, levels, strict=True):
             expected = (mean * level).astype(np.float32)
             adu = rng.standard_normal((h, w), np.float32) * np.float32(scene.ron_adu)

@@ -119,6 +119,13 @@ def test_drift_of_a_hundred_exposures(long):
         assert_pulls(values, errors, DRIFT_PER_H)
 
 
+def test_curvature_of_a_hundred_exposures(long):
+    _, found = long
+    bends = [both.source.curvature for both, _, _ in found]
+    assert_unbiased([b.value for b in bends], 0.0)
+    assert 0.6 < np.std([b.value / b.error for b in bends]) < 1.2
+
+
 def test_an_error_from_the_residuals_alone_fails_where_the_lamp_walks():
     pulls = []
     for series, x, _ in series_of(WALKING, 100, 200):

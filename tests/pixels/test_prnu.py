@@ -117,9 +117,27 @@ def test_deviation_is_in_sigma_of_everything_a_pixel_may_do():
 def test_what_two_colours_share():
     rng = np.random.default_rng(10)
     common, red = 0.004 * rng.standard_normal((2, 400, 400))
-    error = np.full(common.shape, 0.001, np.float32)
     blue_flat = (1 + common + 0.001 * rng.standard_normal(common.shape)).astype(np.float32)
     red_flat = (1 + common + 0.5 * red + 0.001 * rng.standard_normal(common.shape)).astype(np.float32)
-    found = shared_response(blue_flat, error, red_flat, error)
+    found = shared_response(blue_flat, red_flat, (1e-6, 1e-6))
     assert found.correlation == pytest.approx(1 / np.sqrt(1.25), abs=0.02)
     assert found.ratio_variance == pytest.approx((0.5 * 0.004) ** 2, rel=0.05)
+
+
+def test_errors_of_what_two_colours_share_are_honest():
+    rng = np.random.default_rng(11)
+    found = []
+    for _ in range(400):
+        common, own = rng.standard_normal((2, 100, 125))
+        truth = 1 + 0.004 * common, 1 + 0.004 * common + 0.002 * own
+        flats = [(t + 0.001 * rng.standard_normal(t.shape)).astype(np.float32) for t in truth]
+        # what halves of half as many frames would say of the noise
+        noise = [np.var(0.001 * rng.standard_normal(common.size)) for _ in flats]
+        found.append(shared_response(flats[0], flats[1], (noise[0], noise[1])))
+    assert_pulls([f.ratio_variance for f in found], [f.ratio_variance_err for f in found], 0.002**2)
+    assert_pulls([f.correlation for f in found], [f.correlation_err for f in found], 1 / np.sqrt(1.25))
+
+
+def test_nothing_to_share():
+    image = np.ones((30, 30), np.float32)
+    assert shared_response(image, image, (0.0, 0.0)).correlation is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -69,12 +68,12 @@ class FrameBands:
 
     def _read(self, first_row: int, band: NDArray[np.uint16]) -> None:
         """Fill a band (n_frames, rows, NAXIS1) with CCD rows from ``first_row`` on."""
+        from vison_etl.elvis.byte_order import decode  # noqa: PLC0415 - who reads no pixels needs no compiler
+
         start = first_row * self.geometry.naxis1 * PIXEL_BYTES
         for frame, part in zip(self._frames, band, strict=True):
             _read_exactly(frame, frame.offset + start, memoryview(part).cast("B"))
-        if sys.byteorder == "little":
-            band.byteswap(inplace=True)
-        np.bitwise_xor(band, np.uint16(0x8000), out=band)
+            decode(part)
 
 
 def _read_exactly(frame: _OpenFrame, offset: int, target: memoryview) -> None:

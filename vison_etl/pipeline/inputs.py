@@ -89,9 +89,10 @@ def _gain_rows(lake: Lake, run_id: str) -> pl.DataFrame:
 
 
 def adopted_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the gain per ccd and quadrant from rows of table ``gain``: adopted models that did not fail."""
+    """Return gain and a00 per ccd and quadrant from rows of table ``gain``: adopted models that did not fail."""
     good = pl.col("is_adopted") & pl.col("status").is_in(["ok", "bound"]) & pl.col("gain_e_per_adu").is_not_null()
-    return rows.filter(good).select("ccd", "quadrant", "gain_e_per_adu", "gain_e_per_adu_err")
+    values = ("gain_e_per_adu", "gain_e_per_adu_err", "a00_per_e", "a00_per_e_err")
+    return rows.filter(good).select("ccd", "quadrant", *values)
 
 
 def rank_gain_runs(

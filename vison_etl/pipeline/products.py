@@ -2,7 +2,8 @@
 
 What ``--set KIND=`` names, a run or a file; else the current product of that kind of the same block acquired nearest in time
 under the same read mode (flats: and wavelength), from tests that are analysed earlier; else none. Only tests of lower rank
-count, so that no two runs wait for each other.
+count, so that no two runs wait for each other. The reference of a flat is a master flat of another wavelength, that nearest to
+800 nm; it may be of the same rank if its test comes earlier by name.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ from vison_etl.pipeline.units import ProductRef
 from vison_etl.tables import CCDS
 
 _OF_ONE_WAVELENGTH = frozenset({"flat", "master_flat"})
+_REFERENCE = "reference_flat"
+_MADE_AS = {_REFERENCE: "master_flat"}
+"""Kinds that are wanted for a purpose, and the kind that they are."""
+
+_REFERENCE_NM = 800.0
 _CCD_PLACE = "{ccd}"
 
 
@@ -113,7 +119,9 @@ def _digest(path: Path) -> str:
 
 def _of_run(lake: Lake, run_id: str, kind: str) -> list[ProductRef]:
     """Return the products of a run, in the order of their paths; a file that is gone is none."""
-    rows = read_run_table(lake, run_id, "products").filter(pl.col("kind") == kind).sort("ccd", "path")
+    rows = (
+        read_run_table(lake, run_id, "products").filter(pl.col("kind") == _MADE_AS.get(kind, kind)).sort("ccd", "path")
+    )
     return [
         ProductRef(kind, row["ccd"], str(lake.root / row["path"]), row["digest"], run_id)
         for row in rows.iter_rows(named=True)
@@ -124,23 +132,41 @@ def _of_run(lake: Lake, run_id: str, kind: str) -> list[ProductRef]:
 def _nearest(
     lake: Lake, view: BlockView, runs: Sequence[Run], test: str, kind: str, exposures: pl.DataFrame
 ) -> list[ProductRef]:
-    mine = _conditions(exposures, kind)
     acquisitions = view.acquisitions.to_dicts()
     known = set(test_names())
-    candidates: list[tuple[timedelta, str, list[ProductRef]]] = []
+    candidates: list[tuple[float, timedelta, str, list[ProductRef]]] = []
     for other in sorted(set(view.acquisitions.get_column("test")) & known):
-        if definition(other).rank >= definition(test).rank:
+        if not _is_earlier(other, test, kind):
             continue
         run = current_run(runs, acquisitions, view.overrides, view.block, other)
         if run is None:
             continue
         theirs = view.exposures_of(str(run["acquisition"]))
-        if _conditions(theirs, kind) != mine:
+        if not _may_serve(theirs, exposures, kind):
             continue
         products = _of_run(lake, str(run["run_id"]), kind)
         if products:
-            candidates.append((_apart(theirs, exposures), other, products))
-    return min(candidates, key=lambda candidate: candidate[:2])[2] if candidates else []
+            off_nm = _from_reference(theirs) if kind == _REFERENCE else 0.0
+            candidates.append((off_nm, _apart(theirs, exposures), other, products))
+    return min(candidates, key=lambda candidate: candidate[:3])[3] if candidates else []
+
+
+def _is_earlier(other: str, test: str, kind: str) -> bool:
+    """Return whether a test is analysed before another, so that neither can wait for the other."""
+    ranks = definition(other).rank, definition(test).rank
+    return ranks[0] < ranks[1] or (kind == _REFERENCE and ranks[0] == ranks[1] and other < test)
+
+
+def _may_serve(theirs: pl.DataFrame, mine: pl.DataFrame, kind: str) -> bool:
+    if kind != _REFERENCE:
+        return _conditions(theirs, kind) == _conditions(mine, kind)
+    one, other = (frame.get_column("wavelength_nm").unique() for frame in (theirs, mine))
+    has_one_each = one.len() == 1 == other.len() and one.null_count() + other.null_count() == 0
+    return has_one_each and one[0] != other[0] and _conditions(theirs, kind) == _conditions(mine, kind)
+
+
+def _from_reference(exposures: pl.DataFrame) -> float:
+    return abs(float(exposures.get_column("wavelength_nm")[0]) - _REFERENCE_NM)
 
 
 def _conditions(exposures: pl.DataFrame, kind: str) -> dict[str, list[Any]]:

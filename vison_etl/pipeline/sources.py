@@ -160,6 +160,7 @@ def _cards(source: Source) -> dict[str, Any]:
         "TEST": source.definition.name,
         "ACQUISIT": source.name,
         "CHAMBER": source.acquisition["chamber"],
+        "WAVEL": source.definition.label_nm,
         "SOFTWARE": f"vison-etl {software_version()}",
     }
 

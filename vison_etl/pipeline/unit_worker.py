@@ -5,11 +5,13 @@ Nothing heavy but numpy and numba is imported here unless a unit makes a product
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -48,8 +50,14 @@ def run_unit(task: UnitTask) -> UnitResult:
     else:
         frames = [_read(frame) for frame in task.frames]
         extracted = measurement.function(*frames, task.parameters, *given)
-    products = {(product.kind, product.ccd): _serialise(product, task) for product in extracted.products}
-    return UnitResult(extracted.tables, products)
+    tables, pending = extracted.tables, list(extracted.products)
+    # images are let go one product after the other: the files are as large as they
+    del extracted, given
+    products: dict[tuple[str, str], bytes] = {}
+    while pending:
+        product = pending.pop(0)
+        products[product.kind, product.ccd] = _serialise(product, task)
+    return UnitResult(tables, products)
 
 
 def _measurement(task: UnitTask) -> Measurement:
@@ -77,30 +85,40 @@ def _open(frames: Sequence[FrameRef]) -> AbstractContextManager[FrameBands]:
 
 
 def _given(task: UnitTask) -> Given:
-    """Read the products of other runs that the unit wants: several masks as one, of others the one of most frames."""
+    """Read the products of other runs that the unit wants: several masks as one, of others that made of the nearest exposures."""
     found: dict[str, list[Path]] = {}
     for product in task.given:
         path = Path(product.path)
         if xxhash.xxh3_128_hexdigest(path.read_bytes()) != product.digest:
             raise ChangedProductError(f"{path}: changed since it was chosen; run the analysis again")
         found.setdefault(product.kind, []).append(path)
-    return {kind: _read_product(kind, task.ccd, paths) for kind, paths in found.items()}
+    return {kind: _read_product(kind, task, paths) for kind, paths in found.items()}
 
 
-_IMAGE_OF = {"master_bias": ("STACK",)}
+_IMAGE_OF = {"master_bias": ("STACK",), "reference_flat": ("FLAT",)}
 """Extensions that measurements use of a kind with many: the memory of a worker is bounded."""
 
 
-def _read_product(kind: str, ccd: str, paths: Sequence[Path]) -> Product:
+def _read_product(kind: str, task: UnitTask, paths: Sequence[Path]) -> Product:
     from vison_etl.products.fits import read  # noqa: PLC0415 - astropy is slow to import and seldom needed
     from vison_etl.products.masks import read_masks  # noqa: PLC0415
 
     if kind == _MASK:
         file = read_masks(paths)
     else:
-        best = max(paths, key=lambda path: read(path, ()).cards.get("NCOMB") or 0)
-        file = read(best, _IMAGE_OF.get(kind))
-    return Product(kind, ccd, file.extensions, file.cards)
+        nearest = (
+            min(paths, key=lambda path: (_apart(read(path, ()).cards, task), path)) if len(paths) > 1 else paths[0]
+        )
+        file = read(nearest, _IMAGE_OF.get(kind))
+    return Product(kind, task.ccd, file.extensions, file.cards)
+
+
+def _apart(cards: Mapping[str, Any], task: UnitTask) -> float:
+    """Return the exposures between those of a product and those of a unit: they are numbered as time goes."""
+    first, last = cards.get("OBSFIRST"), cards.get("OBSLAST")
+    if not isinstance(first, int) or not isinstance(last, int):
+        return math.inf
+    return max(0, first - task.frames[-1].obsid, task.frames[0].obsid - last)
 
 
 def _read(frame: FrameRef) -> RawFrame:

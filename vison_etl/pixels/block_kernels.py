@@ -11,8 +11,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from vison_etl.pixels.block_load import SIDE, leave_out, load, rough_clip
 from vison_etl.pixels.compiled import compiled
 from vison_etl.pixels.surface_kernels import (
+    N_SUMS,
     N_TERMS,
     Floats,
     Floats32,
@@ -20,46 +22,34 @@ from vison_etl.pixels.surface_kernels import (
     backward,
     common,
     common_about_surface,
-    equations,
+    factorise,
+    normal_matrix,
+    right_sides,
 )
-
-SIDE = 25
-"""Side of a block, px: what is larger than this is no non-uniformity of pixels."""
 
 _WIDTH = 32
 """Cells of a row in memory: whole vectors, the last ones never used."""
+
+__all__ = [
+    "AUTO_A",
+    "AUTO_B",
+    "CROSS",
+    "CROSS_2",
+    "CROSS_5",
+    "DOF",
+    "MEAN_A",
+    "MEAN_B",
+    "N_VALUES",
+    "SIDE",
+    "measure_blocks",
+]
 
 DOF, MEAN_A, MEAN_B, AUTO_A, AUTO_B, CROSS, CROSS_2, CROSS_5, N_VALUES = range(9)
 """Columns of ``measure_blocks``, and their number."""
 
 _MAX_PASSES = 8
-_ROUGH_STEP = 3
-_ROUGH_CLIP = 8.0
 _MIN_FRACTION = 0.6
-_MIN_SAMPLE = 10
-
-
-@compiled
-def _rough_clip(block: Floats32, share: float) -> None:
-    """Leave out of [a, b, used] what lies far from the median of a few pixels, in units of their spread."""
-    a, b, used = block[0], block[1], block[2]
-    s_a, s_b = np.float32(share), np.float32(1.0 - share)
-    some = np.empty(a.size, np.float32)
-    n = 0
-    for j in range(0, SIDE, _ROUGH_STEP):
-        for i in range(0, SIDE, _ROUGH_STEP):
-            if used[j, i] > 0:
-                some[n] = s_a * a[j, i] + s_b * b[j, i]
-                n += 1
-    if n < _MIN_SAMPLE:
-        return
-    middle = np.median(some[:n])
-    limit = np.float32(_ROUGH_CLIP * 1.4826 * np.median(np.abs(some[:n] - middle)))
-    if limit > 0:
-        for j in range(SIDE):
-            for i in range(SIDE):
-                if abs(s_a * a[j, i] + s_b * b[j, i] - middle) > limit:
-                    used[j, i], a[j, i], b[j, i] = np.float32(0), np.float32(0), np.float32(0)
+_MIN_CELLS = 2
 
 
 @compiled
@@ -69,105 +59,162 @@ def _along_row(c: Floats, y: float) -> tuple[float, float, float, float]:
 
 
 @compiled
-def _deviations(
-    a: Floats32,
-    b: Floats32,
-    used: Floats32,
-    x: Floats32,
-    c: tuple[float, float, float, float],
-    s: float,
-    sums: Floats32,
-) -> float:
-    """Add the deviations of s a + (1 - s) b from the surface, where used, to ``sums``; return the largest, absolute."""
-    worst = np.float32(0)
-    c0, c1, c2, c3 = np.float32(c[0]), np.float32(c[1]), np.float32(c[2]), np.float32(c[3])
-    s_a, s_b = np.float32(s), np.float32(1.0 - s)
-    for i in range(a.size):
-        d = used[i] * (s_a * a[i] + s_b * b[i] - (c0 + x[i] * (c1 + x[i] * (c2 + x[i] * c3))))
-        sums[i] += d
-        worst = max(worst, abs(d))
-    return float(worst)
+def _deviations(block: Floats32, x: Floats32, c: Floats, out: Floats32) -> float:
+    """Fill the deviations of the mean from the surface, 0 where not used, and their sums and greatest per column; return the greatest.
+
+    ``out``: shape (2, columns).
+    """
+    out[:] = np.float32(0)
+    total, worst = out[0], out[1]
+    for j in range(SIDE):
+        line = _along_row(c, float(x[j]))
+        c0, c1, c2, c3 = np.float32(line[0]), np.float32(line[1]), np.float32(line[2]), np.float32(line[3])
+        mean, used = block[3, j], block[2, j]
+        for i in range(x.size):
+            d = used[i] * (mean[i] - (c0 + x[i] * (c1 + x[i] * (c2 + x[i] * c3))))
+            total[i] += d
+            worst[i] = max(worst[i], abs(d))
+    greatest = np.float32(0)
+    for i in range(x.size):
+        greatest = max(greatest, worst[i])
+    return float(greatest)
 
 
 @compiled
-def _leave_out(
-    a: Floats32, b: Floats32, used: Floats32, x: Floats32, c: tuple[float, float, float, float], s: float, limit: float
-) -> None:
-    for i in range(a.size):
-        if abs(s * a[i] + (1.0 - s) * b[i] - (c[0] + x[i] * (c[1] + x[i] * (c[2] + x[i] * c[3])))) > limit:
-            used[i], a[i], b[i] = np.float32(0), np.float32(0), np.float32(0)
+def _leave_out_beyond(block: Floats32, x: Floats32, c: Floats, limit: float) -> int:
+    n = 0
+    for j in range(SIDE):
+        c0, c1, c2, c3 = _along_row(c, float(x[j]))
+        for i in range(SIDE):
+            surface = c0 + x[i] * (c1 + x[i] * (c2 + x[i] * c3))
+            if block[2, j, i] > 0 and abs(block[3, j, i] - surface) > limit:
+                leave_out(block, j, i)
+                n += 1
+    return n
 
 
 @compiled
 def _clip_block(
-    a: Floats32, b: Floats32, used: Floats32, x: Floats32, s: float, clip: float, columns: Floats32, out: Floats
+    block: Floats32,
+    n: int,
+    x: Floats32,
+    whole: Floats,
+    s: float,
+    clip: float,
+    rooms: tuple[Floats32, Floats, Floats, Floats, Floats, Floats],
+    columns: Floats32,
+    out: Floats,
 ) -> float:
-    """Leave out cells further than ``clip`` sigma from the surface until none is.
+    """Leave out cells further than ``clip`` sigma from the surface until none is; ``whole``: factor for a block that lacks none of its n.
 
-    Fills the mean deviation of each column and what both images share; returns the degrees of freedom.
+    Fills the mean deviation of each column, and [aa, ab, bb about the surfaces, means of a and b]; returns the degrees of freedom.
     """
-    gram, right, squares = np.empty((N_TERMS, N_TERMS)), np.empty((2, N_TERMS)), np.empty(3)
-    z, c = np.empty((2, N_TERMS)), np.empty(N_TERMS)
+    room, own, right, z, squares, c = rooms
+    columns[:], out[:] = np.float32(0), math.nan
     dof = 0.0
     for _ in range(_MAX_PASSES):
-        n = equations(a, b, used, x, gram, right, squares)
-        columns[:] = np.float32(0)
-        dof = common(gram, right, squares, n, z, out)
-        if dof == 0.0:
-            return dof
+        factor = whole
+        if n < SIDE * SIDE:
+            factor = own
+            normal_matrix(block[2], x, own)
+            if n <= N_TERMS or not factorise(own):
+                columns[:], out[:] = np.float32(0), math.nan
+                return 0.0
+        right_sides(block[0], block[1], x, room, right, squares)
+        dof = common(factor, right, squares, float(n), z, out)
+        out[3], out[4] = right[0, 0] / n, right[1, 0] / n
         variance = s * s * out[0] + 2.0 * s * (1.0 - s) * out[1] + (1.0 - s) * (1.0 - s) * out[2]
         limit = clip * math.sqrt(max(0.0, variance))
-        backward(gram, s * z[0] + (1.0 - s) * z[1], c)
-        worst = 0.0
-        for j in range(a.shape[0]):
-            line = _along_row(c, float(x[j]))
-            worst = max(worst, _deviations(a[j], b[j], used[j], x, line, s, columns))
-        if worst <= limit:
+        backward(factor, s * z[0] + (1.0 - s) * z[1], c)
+        if _deviations(block, x, c, room) <= limit:
             break
-        for j in range(a.shape[0]):
-            line = _along_row(c, float(x[j]))
-            _leave_out(a[j], b[j], used[j], x, line, s, limit)
-    for i in range(a.shape[1]):
-        n_used = np.float32(0)
-        for j in range(a.shape[0]):
-            n_used += used[j, i]
-        columns[i] = columns[i] / n_used if n_used > 0 else np.float32(0)
+        n -= _leave_out_beyond(block, x, c, limit)
+    for i in range(SIDE):
+        n_used = np.float32(SIDE)
+        if n < SIDE * SIDE:
+            n_used = np.float32(0)
+            for j in range(SIDE):
+                n_used += block[2, j, i]
+        columns[i] = room[0, i] / n_used if n_used > 0 else np.float32(0)
     return dof
 
 
 @compiled
-def _cells(a: Floats32, b: Floats32, used: Floats32, side: int, out: Floats32) -> None:
-    """Fill the means of a, of b and of ``used`` over cells; a cell not all of whose pixels are used is 0 in all three."""
-    scale = np.float32(1.0 / (side * side))
-    out[:] = np.float32(0)
-    for j in range(out.shape[1] * side):
-        for k in range(side):
-            to_a, to_b, to_n = out[0, j // side], out[1, j // side], out[2, j // side]
-            for i in range(to_a.size):
-                to_a[i] += scale * a[j, i * side + k]
-                to_b[i] += scale * b[j, i * side + k]
-                to_n[i] += used[j, i * side + k]
-    whole = np.float32(side * side)
-    for j in range(out.shape[1]):
-        for i in range(out.shape[2]):
-            is_whole = out[2, j, i] == whole
-            out[2, j, i] = np.float32(is_whole)
-            if not is_whole:
-                out[0, j, i], out[1, j, i] = np.float32(0), np.float32(0)
+def _cells(plane: Floats32, side: int, line: Floats32, out: Floats32) -> None:
+    """Fill the sums over cells of ``side`` px; ``line`` is room for a row."""
+    n = out.shape[0]
+    for j in range(n):
+        row = plane[j * side]
+        for i in range(row.size):
+            line[i] = row[i]
+        for m in range(1, side):
+            row = plane[j * side + m]
+            for i in range(row.size):
+                line[i] += row[i]
+        for i in range(n):
+            total = line[i * side]
+            for m in range(1, side):
+                total += line[i * side + m]
+            out[j, i] = total
 
 
 @compiled
-def _load(
-    first: Floats32, second: Floats32, bad: NDArray[np.bool_], bad_columns: NDArray[np.bool_], block: Floats32
-) -> None:
-    """Fill [a, b, used] of one block: response less 1, 0 where it does not count."""
-    for j in range(SIDE):
-        for i in range(SIDE):
-            va, vb = first[j, i] - np.float32(1), second[j, i] - np.float32(1)
-            is_good = not (bad[j, i] or bad_columns[i] or math.isnan(va + vb))
-            block[0, j, i] = va if is_good else np.float32(0)
-            block[1, j, i] = vb if is_good else np.float32(0)
-            block[2, j, i] = np.float32(is_good)
+def _of_cells(
+    block: Floats32,
+    side: int,
+    x: Floats32,
+    whole: Floats,
+    rooms: tuple[Floats32, Floats, Floats, Floats, Floats, Floats],
+    line: Floats32,
+    cells: Floats32,
+    found: Floats,
+) -> float:
+    """Return the covariance of a with b over the means of cells about their surfaces; NaN where too few are whole.
+
+    ``whole``: factor where all cells are whole, that is where no pixel of the block is left out.
+    """
+    room, _, right, z, squares, _ = rooms
+    n_pixels = side * side
+    _cells(block[0], side, line, cells[0])
+    _cells(block[1], side, line, cells[1])
+    if whole.size:
+        right_sides(cells[0], cells[1], x, room, right, squares)
+        common(whole, right, squares, float(cells.shape[1] ** 2), z, found)
+        return float(found[1]) / n_pixels**2
+    _cells(block[2], side, line, cells[2])
+    for j in range(cells.shape[1]):
+        for i in range(cells.shape[1]):
+            is_whole = cells[2, j, i] == n_pixels
+            cells[2, j, i] = np.float32(is_whole)
+            if not is_whole:
+                cells[0, j, i], cells[1, j, i] = np.float32(0), np.float32(0)
+    dof = common_about_surface(cells[0], cells[1], cells[2], x, found)
+    return float(found[1]) / n_pixels**2 if dof > _MIN_CELLS else math.nan
+
+
+@compiled
+def _padded(n: int, size: int) -> Floats32:
+    """Return n abscissae and zeros up to ``size``."""
+    x = np.zeros(size, np.float32)
+    x[:n] = abscissae(n)
+    return x
+
+
+@compiled
+def _rooms(width: int) -> tuple[Floats32, Floats, Floats, Floats, Floats, Floats]:
+    """Return room for sums down columns, an own factor, right sides, z, squares and coefficients."""
+    square, two = np.empty((N_TERMS, N_TERMS)), (2, N_TERMS)
+    return np.empty((N_SUMS, width), np.float32), square, np.empty(two), np.empty(two), np.empty(3), np.empty(N_TERMS)
+
+
+@compiled
+def _factor_of(side: int, x: Floats32) -> Floats:
+    """Return the Cholesky factor for a square of ``side`` cells all of which are used."""
+    used, gram = np.zeros((side, x.size), np.float32), np.empty((N_TERMS, N_TERMS))
+    used[:, :side] = np.float32(1)
+    normal_matrix(used, x, gram)
+    factorise(gram)
+    return gram
 
 
 @compiled
@@ -201,11 +248,11 @@ def measure_blocks(
     columns
         Filled, shape (n_y, 25 n_x): mean deviation of each column of a block from the surface.
     """
-    x_1, x_2, x_5 = np.zeros(_WIDTH, np.float32), np.zeros(_WIDTH // 2, np.float32), np.zeros(_WIDTH // 5, np.float32)
-    x_1[:SIDE], x_2[: SIDE // 2], x_5[: SIDE // 5] = abscissae(SIDE), abscissae(SIDE // 2), abscissae(SIDE // 5)
-    block, found, sums = np.zeros((3, SIDE, _WIDTH), np.float32), np.empty(3), np.empty(_WIDTH, np.float32)
-    small = np.empty((3, SIDE // 2, _WIDTH // 2), np.float32)
-    tiny = np.empty((3, SIDE // 5, _WIDTH // 5), np.float32)
+    x_1, x_2, x_5 = _padded(SIDE, _WIDTH), _padded(SIDE // 2, _WIDTH // 2), _padded(SIDE // 5, _WIDTH // 4)
+    whole_1, whole_2, whole_5 = _factor_of(SIDE, x_1), _factor_of(SIDE // 2, x_2), _factor_of(SIDE // 5, x_5)
+    block, found, sums = np.zeros((4, SIDE, _WIDTH), np.float32), np.empty(5), np.empty(_WIDTH, np.float32)
+    small, tiny = np.zeros((3, SIDE // 2, x_2.size), np.float32), np.zeros((3, SIDE // 5, x_5.size), np.float32)
+    none, rooms_1, rooms_2, rooms_5 = np.empty((0, 0)), _rooms(_WIDTH), _rooms(x_2.size), _rooms(x_5.size)
     for by in range(values.shape[0]):
         for bx in range(values.shape[1]):
             out = values[by, bx]
@@ -213,18 +260,14 @@ def measure_blocks(
             out[DOF] = 0.0
             y0, x0 = by * SIDE, bx * SIDE
             y1, x1 = y0 + SIDE, x0 + SIDE
-            _load(first[y0:y1, x0:x1], second[y0:y1, x0:x1], bad[y0:y1, x0:x1], bad_columns[by, x0:x1], block)
-            _rough_clip(block, share)
-            dof = _clip_block(block[0], block[1], block[2], x_1, share, clip, sums, found)
+            n = load(first[y0:y1, x0:x1], second[y0:y1, x0:x1], bad[y0:y1, x0:x1], bad_columns[by, x0:x1], share, block)
+            n -= rough_clip(block)
+            dof = _clip_block(block, n, x_1, whole_1, share, clip, rooms_1, sums, found)
             columns[by, x0:x1] = sums[:SIDE]
-            n = dof + N_TERMS
-            if n < _MIN_FRACTION * SIDE * SIDE:
+            if dof + N_TERMS < _MIN_FRACTION * SIDE * SIDE:
                 continue
             out[DOF], out[AUTO_A], out[CROSS], out[AUTO_B] = dof, found[0], found[1], found[2]
-            out[MEAN_A], out[MEAN_B] = np.sum(block[0]) / n, np.sum(block[1]) / n
-            _cells(block[0], block[1], block[2], 2, small)
-            if common_about_surface(small[0], small[1], small[2], x_2, found) > 0:
-                out[CROSS_2] = found[1]
-            _cells(block[0], block[1], block[2], 5, tiny)
-            if common_about_surface(tiny[0], tiny[1], tiny[2], x_5, found) > 2:
-                out[CROSS_5] = found[1]
+            out[MEAN_A], out[MEAN_B] = found[3], found[4]
+            is_whole = dof + N_TERMS == SIDE * SIDE
+            out[CROSS_2] = _of_cells(block, 2, x_2, whole_2 if is_whole else none, rooms_2, sums, small, found)
+            out[CROSS_5] = _of_cells(block, 5, x_5, whole_5 if is_whole else none, rooms_5, sums, tiny, found)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.pixels.block_kernels import AUTO_A, AUTO_B, CROSS, DOF, N_VALUES, SIDE, measure_blocks
+from vison_etl.pixels.compiled import compiled
 from vison_etl.pixels.prnu import CLIP_SIGMA, ordinary
+from vison_etl.pixels.surface_kernels import N_TERMS
 
 
 def deviation_sigma(response: NDArray[np.floating], error: NDArray[np.floating], prnu: float) -> NDArray[np.float32]:
@@ -28,71 +30,139 @@ def deviation_sigma(response: NDArray[np.floating], error: NDArray[np.floating],
     -------
     NDArray of float32
         (response - m) / sqrt(prnu² + error²), m the medians of blocks of 25 px, interpolated linearly between their centres and held
-        beyond the outermost. NaN where the response is unknown.
+        beyond the outermost. NaN where the response is unknown, or where neither ``prnu`` nor the error lets a pixel deviate.
     """
-    surface = _between_medians(response)
-    with np.errstate(invalid="ignore"):
-        return np.asarray((response - surface) / np.sqrt(prnu**2 + np.square(error)), np.float32)
+    edges = [np.linspace(0, size, max(1, size // SIDE) + 1).round().astype(np.int64) for size in response.shape]
+    medians = np.empty((edges[0].size - 1, edges[1].size - 1))
+    _block_medians(response, edges[0], edges[1], medians)
+    known = np.isfinite(medians)
+    medians[~known] = np.median(medians[known]) if known.any() else math.nan
+    down, across = (_between_centres(edge, size) for edge, size in zip(edges, response.shape, strict=True))
+    out = np.empty(response.shape, np.float32)
+    _deviations(response, error, prnu, medians, down, across, out)
+    return out
 
 
-def _between_medians(image: NDArray[np.floating]) -> NDArray[np.float64]:
-    edges = [np.linspace(0, size, max(1, size // SIDE) + 1).round().astype(int) for size in image.shape]
-    known = np.isfinite(image)
-    middle = float(np.median(image[known])) if known.any() else math.nan
-    medians = np.full((len(edges[0]) - 1, len(edges[1]) - 1), middle)
-    for j in range(medians.shape[0]):
-        for i in range(medians.shape[1]):
-            at = slice(edges[0][j], edges[0][j + 1]), slice(edges[1][i], edges[1][i + 1])
-            if known[at].any():
-                medians[j, i] = np.median(image[at][known[at]])
-    down, across = (_linear_weights(edge, size) for edge, size in zip(edges, image.shape, strict=True))
-    return np.asarray(down @ medians @ across.T)
-
-
-def _linear_weights(edges: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """Return the matrix, shape (size, blocks), that interpolates linearly between the centres of blocks."""
+def _between_centres(edges: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return, for every position, the block whose centre comes before it and the weight of the next one; held at the ends."""
     centres = 0.5 * (edges[:-1] + edges[1:] - 1)
-    position = np.arange(size)
-    return np.stack([np.interp(position, centres, row) for row in np.eye(len(centres))], axis=1)
+    if centres.size == 1:
+        return np.zeros(size, np.int64), np.zeros(size)
+    position = np.interp(np.arange(size), centres, np.arange(centres.size, dtype=np.float64))
+    before = np.minimum(position.astype(np.int64), centres.size - 2)
+    return before, position - before
+
+
+@compiled
+def _block_medians(
+    image: NDArray[np.floating], edges_y: NDArray[np.int64], edges_x: NDArray[np.int64], out: NDArray[np.float64]
+) -> None:
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            some = np.empty((edges_y[j + 1] - edges_y[j]) * (edges_x[i + 1] - edges_x[i]))
+            n = 0
+            for y in range(edges_y[j], edges_y[j + 1]):
+                for x in range(edges_x[i], edges_x[i + 1]):
+                    if not math.isnan(image[y, x]):
+                        some[n] = image[y, x]
+                        n += 1
+            out[j, i] = np.median(some[:n]) if n > 0 else math.nan
+
+
+@compiled
+def _deviations(
+    image: NDArray[np.floating],
+    error: NDArray[np.floating],
+    prnu: float,
+    medians: NDArray[np.float64],
+    down: tuple[NDArray[np.int64], NDArray[np.float64]],
+    across: tuple[NDArray[np.int64], NDArray[np.float64]],
+    out: NDArray[np.float32],
+) -> None:
+    for y in range(image.shape[0]):
+        j, v = down[0][y], down[1][y]
+        upper = min(j + 1, medians.shape[0] - 1)
+        line = (1.0 - v) * medians[j] + v * medians[upper]
+        for x in range(image.shape[1]):
+            i, u = across[0][x], across[1][x]
+            surface = (1.0 - u) * line[i] + u * line[min(i + 1, line.size - 1)]
+            sigma = math.sqrt(prnu * prnu + error[y, x] * error[y, x])
+            # a pixel that may not deviate at all has no significance
+            out[y, x] = (image[y, x] - surface) / sigma if sigma > 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class SharedResponse:
     """What two flats of the same pixels share on scales below 25 px. None where it could not be measured.
 
-    ``correlation``: of the responses, noise removed; ``ratio_variance``: variance of their ratio, noise removed.
+    ``correlation``: of the responses, noise removed; ``ratio_variance``: variance of their ratio, noise removed (it may be negative by
+    chance); ``n_pixels``: pixels used. Errors: jackknife over the blocks.
     """
 
     correlation: float | None
+    correlation_err: float | None
     ratio_variance: float | None
+    ratio_variance_err: float | None
+    n_pixels: int
+
+
+NOTHING_SHARED = SharedResponse(None, None, None, None, 0)
+_MIN_BLOCKS = 4
 
 
 def shared_response(
-    first: NDArray[np.float32],
-    first_error: NDArray[np.float32],
-    second: NDArray[np.float32],
-    second_error: NDArray[np.float32],
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    noise: tuple[float, float],
+    bad: NDArray[np.bool_] | None = None,
 ) -> SharedResponse:
     """Compare the flats of one quadrant at two wavelengths.
 
-    The noise of different exposures is independent, so that the common variance needs no correction; the noise of each flat
-    is known from its error and taken off its own variance.
+    Parameters
+    ----------
+    first, second
+        Responses about 1, same shape. Pixels that are NaN in either or ``bad`` do not count.
+    noise
+        Variance of the noise of each, from the difference of its halves over as many pixels as are used here: the error of that is
+        added. The noise of different exposures is independent, so that the common variance needs no correction.
     """
-    bad = ~(np.isfinite(first) & np.isfinite(second))
+    images = [np.ascontiguousarray(image, np.float32) for image in (first, second)]
+    out = ~(np.isfinite(images[0]) & np.isfinite(images[1]))
+    if bad is not None:
+        out |= bad
     n_y, n_x = first.shape[0] // SIDE, first.shape[1] // SIDE
     values, columns = np.empty((n_y, n_x, N_VALUES)), np.zeros((n_y, n_x * SIDE), np.float32)
     at = slice(0, n_y * SIDE), slice(0, n_x * SIDE)
-    images = (np.ascontiguousarray(first[at]), np.ascontiguousarray(second[at]), np.ascontiguousarray(bad[at]))
     if not values.size:
-        return SharedResponse(None, None)
-    measure_blocks(*images, np.zeros(columns.shape, np.bool_), 0.5, CLIP_SIGMA, values, columns)
+        return NOTHING_SHARED
+    parts = (images[0][at], images[1][at], out[at], np.zeros(columns.shape, np.bool_))
+    measure_blocks(*parts, 0.5, CLIP_SIGMA, values, columns)
     blocks = values.reshape(-1, N_VALUES)
     blocks = blocks[blocks[:, DOF] > 0]
     used = blocks[ordinary(blocks)]
-    if not len(used):
-        return SharedResponse(None, None)
-    noise = [float(np.mean(np.square(e), where=~bad, dtype=np.float64)) for e in (first_error, second_error)]
-    auto_1, auto_2, cross = (float(np.average(used[:, k], weights=used[:, DOF])) for k in (AUTO_A, AUTO_B, CROSS))
-    auto_1, auto_2 = auto_1 - noise[0], auto_2 - noise[1]
-    correlation = cross / math.sqrt(auto_1 * auto_2) if auto_1 > 0 and auto_2 > 0 else None
-    return SharedResponse(correlation, auto_1 + auto_2 - 2.0 * cross)
+    return _of_blocks(used, noise) if len(used) >= _MIN_BLOCKS else NOTHING_SHARED
+
+
+def _of_blocks(used: NDArray[np.float64], noise: tuple[float, float]) -> SharedResponse:
+    weight = used[:, DOF]
+    sums = np.stack([weight * used[:, k] for k in (AUTO_A, AUTO_B, CROSS)])
+    total, total_weight = sums.sum(axis=1, keepdims=True), weight.sum()
+    # index 0: all blocks; the others lack one each
+    means = np.hstack([total / total_weight, (total - sums) / (total_weight - weight)])
+    auto_1, auto_2, cross = means[0] - noise[0], means[1] - noise[1], means[2]
+    errors = [variance * math.sqrt(2.0 / total_weight) for variance in noise]
+    ratio = auto_1 + auto_2 - 2.0 * cross
+    ratio_err = math.hypot(_jackknife(ratio[1:]), *errors)
+    n_pixels = int(np.sum(weight + N_TERMS))
+    if (auto_1 <= 0).any() or (auto_2 <= 0).any():
+        return SharedResponse(None, None, float(ratio[0]), ratio_err, n_pixels)
+    correlation = cross / np.sqrt(auto_1 * auto_2)
+    parts = (correlation[0] * error / (2.0 * auto[0]) for error, auto in zip(errors, (auto_1, auto_2), strict=True))
+    correlation_err = math.hypot(_jackknife(correlation[1:]), *parts)
+    return SharedResponse(float(correlation[0]), correlation_err, float(ratio[0]), ratio_err, n_pixels)
+
+
+def _jackknife(values: NDArray[np.float64]) -> float:
+    """Return the error of a value from what it is without each block in turn."""
+    n = values.size
+    return math.sqrt((n - 1) / n * float(np.sum((values - values.mean()) ** 2)) * (n - 1) / (n - 3))

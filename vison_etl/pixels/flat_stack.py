@@ -19,12 +19,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view
 from vison_etl.pixels.differences import Band
-from vison_etl.pixels.flat_kernels import CLIPPED, N_SUMS, NO_DATA, NOISY, ONE_HALF, accumulate, finish
+from vison_etl.pixels.flat_kernels import CLIPPED, NO_DATA, NOISY, ONE_HALF, stack_rows
+from vison_etl.pixels.flat_sample import alike, filled, levels_of, noise_of
 from vison_etl.pixels.offsets import row_offsets, smoothed
 
 __all__ = ["CLIPPED", "NOISY", "NO_DATA", "ONE_HALF", "UNUSABLE", "FlatStack", "band_rows_of", "stack_flats"]
@@ -34,9 +36,6 @@ UNUSABLE = NO_DATA | NOISY | ONE_HALF
 
 BAND_BYTES = 14_000_000
 _PRESCAN = slice(25, 46)
-_LATTICE = 512
-_SAMPLE = 2048
-_LEVELS = (0.5, 2.0)
 _NOISY_PROBABILITY = 1e-6
 
 
@@ -78,9 +77,9 @@ class _Target:
     error: NDArray[np.float32]
     mask: NDArray[np.uint8]
 
-    def rows(self, y0: int, y1: int, turn: slice) -> _Target:
-        at = slice(y0, y1), turn
-        return _Target(self.first[at], self.second[at], self.error[at], self.mask[at])
+    def rows(self, y: slice, turn_y: slice, turn_x: slice) -> _Target:
+        first, second, error = (image[y][turn_y, turn_x] for image in (self.first, self.second, self.error))
+        return _Target(first, second, error, self.mask[y][turn_y, turn_x])
 
 
 @dataclass(slots=True)
@@ -184,75 +183,45 @@ def _stack_band(codes: NDArray[np.uint16], y0: int, rows: _Rows, recipe: _Recipe
     """Stack one band of one quadrant from its row ``y0`` on into ``target``; note its offsets and levels."""
     geometry = recipe.geometry
     x0, x1 = geometry.prescan, geometry.prescan + geometry.image_columns
-    dark = codes[:, :, _PRESCAN]
+    dark, light = codes[:, :, _PRESCAN], codes[:, :, x0:x1]
     offsets = row_offsets(dark)
-    light, turn = codes[:, :, x0:x1], slice(None)
-    if light.strides[2] < 0:
-        turn = slice(None, None, -1)
-        light = light[:, :, turn]
-    light = np.ascontiguousarray(light)
-    known = _filled(offsets)
-    level = _levels(light, known)
-    used = _alike(level)
-    half = used % 2
-    if used.size < level.size:
-        light, level = np.ascontiguousarray(light[used]), level[used]
-    level = level / level.mean() if level.min() > 0 else np.ones(used.size)
-    parts = (light, known[used].astype(np.float32), (1.0 / level).astype(np.float32), level.astype(np.float32), half)
-    sums = np.empty((N_SUMS, *light.shape[1:]), np.float32)
-    accumulate(*parts, sums)
-    noise = _noise(dark[used], offsets[used], sums, used.size)
-    to = target.rows(y0, y0 + codes.shape[1], turn)
-    limits = recipe.limits
-    finish(*parts, sums, recipe.clip_sigma, noise, recipe.shares, limits, to.first, to.second, to.error, to.mask)
+    known = filled(offsets)
+    level = levels_of(light, known)
+    used = alike(level)
+    # first half first: frames of one half are added four at a time
+    used = used[np.argsort(used % 2, kind="stable")]
+    n_first = int(np.count_nonzero(used % 2 == 0))
+    level = level[used] / level[used].mean() if level[used].min() > 0 else np.ones(used.size)
+    inverse = (1.0 / level).astype(np.float32)
+    noise = noise_of(dark[used], offsets[used], light, used, known[used].astype(np.float32), inverse)
+    turn_y, turn_x = (slice(None, None, -1 if stride < 0 else None) for stride in light.strides[1:])
+    flat, steps = _memory_of(light[:, turn_y, turn_x])
+    to = target.rows(slice(y0, y0 + codes.shape[1]), turn_y, turn_x)
+    own = np.ascontiguousarray(known[used][:, turn_y].T, np.float32)
+    frames = (used, n_first, own, inverse, level.astype(np.float32))
+    images = (to.first, to.second, to.error, to.mask)
+    stack_rows(flat, steps, *frames, recipe.clip_sigma, noise, recipe.shares, recipe.limits, *images)
     y = slice(y0, y0 + codes.shape[1])
     rows.offsets[:, y], rows.used[:, y] = offsets, 0.0
     rows.used[used, y] = known[used]
-    for h in np.unique(half):
-        rows.share[used[half == h], y] = 1.0 / level[half == h].sum()
+    for mine in (slice(0, n_first), slice(n_first, None)):
+        if used[mine].size:
+            rows.share[used[mine], y] = 1.0 / level[mine].sum()
     rows.level[used] += level
     rows.n_bands += 1
 
 
-def _alike(level: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the frames whose level is between half and twice the median; all where that is not positive."""
-    low, high = (factor * float(np.median(level)) for factor in _LEVELS)
-    return np.flatnonzero((level > low) & (level < high)) if low > 0 else np.arange(level.size)
+def _memory_of(codes: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], tuple[int, int]]:
+    """Return the memory of codes as one line, and the steps from frame to frame and from row to row in it.
 
-
-def _filled(offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return offsets, shape (frames, rows), with those of lost rows replaced by the frame's mean; 0 where none is known."""
-    known = np.isfinite(offsets)
-    if known.all():
-        return offsets
-    n = known.sum(axis=1, keepdims=True)
-    mean = np.sum(offsets, axis=1, keepdims=True, where=known) / np.maximum(n, 1)
-    return np.where(known, offsets, mean)
-
-
-def _levels(light: NDArray[np.uint16], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median level of each frame over a lattice of the band, ADU above offset."""
-    rows = max(1, light.shape[1] // 8)
-    columns = max(1, light.shape[2] * len(range(0, light.shape[1], rows)) // _LATTICE)
-    lattice = light[:, ::rows, ::columns] - offsets[:, ::rows, None]
-    return np.asarray(np.median(lattice.reshape(len(light), -1), axis=1), np.float64)
-
-
-def _noise(
-    dark: NDArray[np.uint16], offsets: NDArray[np.float64], sums: NDArray[np.float32], n: int
-) -> tuple[float, float]:
-    """Return D and G of V(m) = D + G m; a clip that never fires where there is one frame."""
-    if n < 2:
-        return float("inf"), 0.0
-    typical = float(chdtri(n - 1, 0.5)) / (n - 1)
-    shifted = dark - np.where(np.isfinite(offsets), offsets, 0.0)[:, :, None]
-    floor = max(float(np.median(np.var(shifted, axis=0, ddof=1))) / typical, 1.0 / 12.0)
-    flat = sums.reshape(N_SUMS, -1)
-    some = flat[:, :: max(1, flat.shape[1] // _SAMPLE)].astype(np.float64)
-    shift = (some[1] + some[2]) / n
-    variance = float(np.median((some[3] - n * shift**2) / (n - 1))) / typical
-    mean = float(np.median(some[0] + shift))
-    return floor, max(0.0, (variance - floor) / mean) if mean > 0 else 0.0
+    A view whose pixels follow each other and whose steps go up needs no copy: what lies between its rows is not looked at.
+    """
+    size = codes.itemsize
+    if codes.strides[2] != size or min(codes.strides) < 0:
+        codes = np.ascontiguousarray(codes)
+    steps = codes.strides[0] // size, codes.strides[1] // size
+    length = sum(step * (n - 1) for step, n in zip((*steps, 1), codes.shape, strict=True)) + 1
+    return as_strided(codes, (length,), (size,), writeable=False), steps
 
 
 def _correct_offsets(rows: _Rows, target: _Target, smoothing_rows: float) -> None:
@@ -263,9 +232,10 @@ def _correct_offsets(rows: _Rows, target: _Target, smoothing_rows: float) -> Non
     takes_part = rows.share > 0
     difference = np.where(takes_part, rows.used - smoothed(rows.offsets, smoothing_rows), 0.0)
     excess = np.where(read, rows.share * difference, 0.0)
-    for h, image in enumerate((target.first, target.second)):
-        np.add(image, excess[h::2].sum(axis=0)[:, None].astype(np.float32), out=image)
     lost = read & ~np.isfinite(excess.sum(axis=0))
+    turn = slice(None, None, -1 if target.first.strides[1] < 0 else None)
+    for h, image in enumerate((target.first, target.second)):
+        np.add(image[:, turn], excess[h::2].sum(axis=0)[:, None].astype(np.float32), out=image[:, turn])
     for image in (target.first, target.second, target.error):
         image[lost] = np.nan
     target.mask[lost] = NO_DATA

@@ -85,14 +85,17 @@ class Illumination:
         )
         rows = (legvander(v, degree) @ self.coefficients.T).astype(np.float32)
         rows[:, 0] += np.float32(np.log(self.level_adu[quadrant]))
-        columns = np.ascontiguousarray(legvander(u, degree).T.astype(np.float32))
+        # along the memory of the images, whichever way the quadrant is read
+        turn = slice(None, None, -1 if images[0].strides[1] < 0 else None)
+        columns = np.ascontiguousarray(legvander(u[turn], degree).T.astype(np.float32))
         memory = np.empty((_ROWS, width), np.float32)
         for y in range(0, height, _ROWS):
             model = memory[: min(_ROWS, height - y)]
             np.matmul(rows[y : y + _ROWS], columns, out=model)
             np.exp(np.negative(model, out=model), out=model)
             for image in images:
-                image[y : y + _ROWS] *= model
+                part = image[y : y + _ROWS, turn]
+                np.multiply(part, model, out=part)
 
 
 def bin_side(geometry: Geometry) -> int:

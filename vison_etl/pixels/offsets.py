@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.instrument.geometry import Geometry, region_window
 from vison_etl.pixels.clipping import CODES
+from vison_etl.pixels.compiled import compiled
 from vison_etl.pixels.differences import Band
 
 SMOOTHING_ROWS = 12.0
@@ -22,7 +24,7 @@ _REACH = 3.0
 _TRIMMED = 0.1
 
 
-def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float64]) -> NDArray[np.float64]:
+def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the robust mean of the prescan pixels of each row.
 
     Parameters
@@ -35,15 +37,30 @@ def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float64]) -> NDArray[np
     NDArray of float64, shape (...)
         Mean of the valid pixels without the lowest and highest tenth (rounded down); NaN where none is valid.
     """
-    codes = prescan.astype(np.float64)
-    codes[(prescan == 0) | (prescan == CODES - 1)] = np.nan
-    codes.sort(axis=-1)
-    n = np.count_nonzero(np.isfinite(codes), axis=-1)
-    cut = (_TRIMMED * n).astype(np.int64)
-    rank = np.arange(codes.shape[-1])
-    used = (rank >= cut[..., None]) & (rank < (n - cut)[..., None])
-    total = np.sum(codes, axis=-1, where=used)
-    return np.where(n > 0, total / np.maximum(n - 2 * cut, 1), np.nan)
+    lines = np.ascontiguousarray(prescan).reshape(-1, prescan.shape[-1])
+    out = np.empty(len(lines))
+    _trimmed_means(lines, out)
+    return out.reshape(prescan.shape[:-1])
+
+
+@compiled
+def _trimmed_means(lines: NDArray[Any], out: NDArray[np.float64]) -> None:
+    ordered = np.empty(lines.shape[1], lines.dtype)
+    for j in range(lines.shape[0]):
+        n = 0
+        for code in lines[j]:
+            if 0 < code < CODES - 1:
+                i = n
+                while i > 0 and ordered[i - 1] > code:
+                    ordered[i] = ordered[i - 1]
+                    i -= 1
+                ordered[i] = code
+                n += 1
+        cut = int(_TRIMMED * n)
+        total = 0
+        for i in range(cut, n - cut):
+            total += ordered[i]
+        out[j] = total / (n - 2 * cut) if n > 0 else np.nan
 
 
 def smoothed(offsets: NDArray[np.float64], rows: float) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vison_etl.pixels.compiled import compiled
+
 MAX_SIDE = 530
 _PERCENTILES = (1.0, 99.0)
 
@@ -19,6 +21,18 @@ class Picture:
     image: NDArray[np.uint8]
     lo: float | None
     hi: float | None
+
+
+@compiled
+def _column_sums(strip: NDArray[np.floating], total: NDArray[np.float64], n: NDArray[np.int64]) -> None:
+    """Fill sum and number of the finite values of every column."""
+    total[:], n[:] = 0.0, 0
+    for y in range(strip.shape[0]):
+        line = strip[y]
+        for x in range(line.size):
+            is_known = abs(line[x]) < np.inf
+            total[x] += line[x] if is_known else 0.0
+            n[x] += is_known
 
 
 def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.float32]:
@@ -35,14 +49,13 @@ def binned(image: NDArray[np.floating], max_side: int = MAX_SIDE) -> NDArray[np.
         Block means; NaN where a block has no value.
     """
     factor = -(-max(image.shape) // max_side)
+    starts, columns = np.arange(0, image.shape[1], factor), image.shape[1]
+    total, n = np.empty(columns), np.empty(columns, np.int64)
     rows = []
     for y in range(0, image.shape[0], factor):
-        strip = image[y : y + factor]
-        is_known = np.isfinite(strip)
-        starts = np.arange(0, image.shape[1], factor)
-        total = np.add.reduceat(np.where(is_known, strip, 0.0).sum(axis=0, dtype=np.float64), starts)
-        n = np.add.reduceat(is_known.sum(axis=0), starts)
-        rows.append(np.where(n > 0, total / np.maximum(n, 1), np.nan).astype(np.float32))
+        _column_sums(image[y : y + factor], total, n)
+        value, count = np.add.reduceat(total, starts), np.add.reduceat(n, starts)
+        rows.append(np.where(count > 0, value / np.maximum(count, 1), np.nan).astype(np.float32))
     return np.array(rows)
 
 

@@ -124,7 +124,7 @@ def non_uniformity(
     columns = np.zeros((n_y, n_x * SIDE), np.float32)
     bad_columns = np.zeros(columns.shape, np.bool_)
     if values.size:
-        images = (np.ascontiguousarray(first[at]), np.ascontiguousarray(second[at]), np.ascontiguousarray(bad[at]))
+        images = (first[at], second[at], bad[at])
         measure_blocks(*images, bad_columns, share, clip_sigma, values, columns)
         bad_columns = _outlying(columns)
         _measure_again(images, bad_columns, share, clip_sigma, values)
@@ -173,10 +173,8 @@ def _measure_again(
     scratch, out = np.empty((1, SIDE), np.float32), np.empty((1, 1, N_VALUES))
     for by, bx in np.argwhere(bad_columns.reshape(n_y, n_x, SIDE).any(axis=2)):
         at = slice(by * SIDE, (by + 1) * SIDE), slice(bx * SIDE, (bx + 1) * SIDE)
-        first, second = np.ascontiguousarray(images[0][at]), np.ascontiguousarray(images[1][at])
-        bad = np.ascontiguousarray(images[2][at])
-        here = np.ascontiguousarray(bad_columns[by : by + 1, at[1]])
-        measure_blocks(first, second, bad, here, share, clip_sigma, out, scratch)
+        parts = (images[0][at], images[1][at], images[2][at], bad_columns[by : by + 1, at[1]])
+        measure_blocks(*parts, share, clip_sigma, out, scratch)
         values[by, bx] = out[0, 0]
 
 

@@ -27,63 +27,92 @@ Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 
-@compiled
-def _row_moments(a: Floats32, b: Floats32, used: Floats32, x: Floats32, out: Floats) -> None:
-    """Fill the sums over one row of u x^0 ... u x^6, a x^0 ... a x^3, b x^0 ... b x^3, aa, ab, bb; a, b are 0 where u is."""
-    s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    s4, s5, s6 = np.float32(0), np.float32(0), np.float32(0)
-    a0, a1, a2, a3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    b0, b1, b2, b3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    aa, ab, bb = np.float32(0), np.float32(0), np.float32(0)
-    for i in range(a.size):
-        u, x1, va, vb = used[i], x[i], a[i], b[i]
-        x2 = x1 * x1
-        x3 = x2 * x1
-        s0 += u
-        s1 += u * x1
-        s2 += u * x2
-        s3 += u * x3
-        s4 += u * x2 * x2
-        s5 += u * x3 * x2
-        s6 += u * x3 * x3
-        a0 += va
-        a1 += x1 * va
-        a2 += x2 * va
-        a3 += x3 * va
-        b0 += vb
-        b1 += x1 * vb
-        b2 += x2 * vb
-        b3 += x3 * vb
-        aa += va * va
-        ab += va * vb
-        bb += vb * vb
-    out[0], out[1], out[2], out[3], out[4], out[5], out[6] = s0, s1, s2, s3, s4, s5, s6
-    out[7], out[8], out[9], out[10] = a0, a1, a2, a3
-    out[11], out[12], out[13], out[14] = b0, b1, b2, b3
-    out[15], out[16], out[17] = aa, ab, bb
+N_SUMS = 11
+"""Sums down each column of two images: a, a y, a y², a y³, the same of b, aa, ab, bb."""
 
 
 @compiled
-def equations(
-    a: Floats32, b: Floats32, used: Floats32, x: Floats32, gram: Floats, right: Floats, squares: Floats
-) -> float:
-    """Fill the normal equations of both surfaces (lower triangle) and [aa, ab, bb]; return the number of cells used."""
-    row, powers, moments = np.empty(18), np.empty(2 * ORDER + 1), np.zeros((2 * ORDER + 1, 2 * ORDER + 1))
-    right[:], squares[:] = 0.0, 0.0
+def _down_columns(a: Floats32, b: Floats32, y: Floats32, sums: Floats32) -> None:
+    """Fill the ``N_SUMS`` sums of every column, shape (N_SUMS, columns): a row at a time, so that columns go side by side."""
+    sums[:] = np.float32(0)
+    a_0, a_1, a_2, a_3, b_0, b_1 = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]
+    b_2, b_3, aa, ab, bb = sums[6], sums[7], sums[8], sums[9], sums[10]
     for j in range(a.shape[0]):
-        _row_moments(a[j], b[j], used[j], x, row)
-        powers[0] = 1.0
-        for q in range(2 * ORDER):
-            powers[q + 1] = powers[q] * x[j]
-        for p in range(2 * ORDER + 1):
-            for q in range(2 * ORDER + 1 - p):
-                moments[p, q] += row[p] * powers[q]
-        for k in range(N_TERMS):
-            p, q = TERMS[k]
-            right[0, k] += row[7 + p] * powers[q]
-            right[1, k] += row[11 + p] * powers[q]
-        for k in range(3):
-            squares[k] += row[15 + k]
+        y_1 = y[j]
+        y_2 = y_1 * y_1
+        y_3 = y_2 * y_1
+        row_a, row_b = a[j], b[j]
+        for i in range(row_a.size):
+            va, vb = row_a[i], row_b[i]
+            a_0[i] += va
+            a_1[i] += y_1 * va
+            a_2[i] += y_2 * va
+            a_3[i] += y_3 * va
+            aa[i] += va * va
+        for i in range(row_a.size):
+            va, vb = row_a[i], row_b[i]
+            b_0[i] += vb
+            b_1[i] += y_1 * vb
+            b_2[i] += y_2 * vb
+            b_3[i] += y_3 * vb
+            ab[i] += va * vb
+            bb[i] += vb * vb
+
+
+@compiled
+def _along_columns(sums: Floats32, x: Floats32, out: Floats) -> None:
+    """Fill r_pq of one image, in the order of ``TERMS``, from its four sums down the columns."""
+    r_0, r_1, r_2, r_3, r_4, r_5, r_6, r_7, r_8, r_9 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(x.size):
+        x_1 = float(x[i])
+        x_2 = x_1 * x_1
+        y_0, y_1, y_2 = float(sums[0, i]), float(sums[1, i]), float(sums[2, i])
+        r_0 += y_0
+        r_1 += x_1 * y_0
+        r_2 += y_1
+        r_3 += x_2 * y_0
+        r_4 += x_1 * y_1
+        r_5 += y_2
+        r_6 += x_1 * x_2 * y_0
+        r_7 += x_2 * y_1
+        r_8 += x_1 * y_2
+        r_9 += float(sums[3, i])
+    out[0], out[1], out[2], out[3], out[4] = r_0, r_1, r_2, r_3, r_4
+    out[5], out[6], out[7], out[8], out[9] = r_5, r_6, r_7, r_8, r_9
+
+
+@compiled
+def right_sides(a: Floats32, b: Floats32, x: Floats32, sums: Floats32, right: Floats, squares: Floats) -> None:
+    """Fill the right sides of both surfaces, shape (2, 10), and [aa, ab, bb]; ``sums`` is room for ``N_SUMS`` rows."""
+    _down_columns(a, b, x, sums)
+    _along_columns(sums[:4], x, right[0])
+    _along_columns(sums[4:8], x, right[1])
+    aa, ab, bb = 0.0, 0.0, 0.0
+    for i in range(x.size):
+        aa += float(sums[8, i])
+        ab += float(sums[9, i])
+        bb += float(sums[10, i])
+    squares[0], squares[1], squares[2] = aa, ab, bb
+
+
+@compiled
+def normal_matrix(used: Floats32, x: Floats32, gram: Floats) -> float:
+    """Fill the normal matrix of the cells used (lower triangle); return their number."""
+    n_powers = 2 * ORDER + 1
+    down, moments = np.empty(n_powers), np.zeros((n_powers, n_powers))
+    for i in range(used.shape[1]):
+        down[:] = 0.0
+        for j in range(used.shape[0]):
+            if used[j, i] > 0:
+                power = 1.0
+                for q in range(n_powers):
+                    down[q] += power
+                    power *= x[j]
+        power = 1.0
+        for p in range(n_powers):
+            for q in range(n_powers - p):
+                moments[p, q] += power * down[q]
+            power *= x[i]
     for k in range(N_TERMS):
         for m in range(k + 1):
             gram[k, m] = moments[TERMS[k][0] + TERMS[m][0], TERMS[k][1] + TERMS[m][1]]
@@ -135,13 +164,10 @@ def abscissae(n: int) -> Floats32:
 
 
 @compiled
-def common(gram: Floats, right: Floats, squares: Floats, n: float, z: Floats, out: Floats) -> float:
-    """Factorise the equations of n cells, fill z of both images and what they share; see ``common_about_surface``."""
-    out[:] = math.nan
-    if n <= N_TERMS or not factorise(gram):
-        return 0.0
-    forward(gram, right[0], z[0])
-    forward(gram, right[1], z[1])
+def common(factor: Floats, right: Floats, squares: Floats, n: float, z: Floats, out: Floats) -> float:
+    """Fill z of both images and what they share, from the Cholesky factor of n > 10 cells; see ``common_about_surface``."""
+    forward(factor, right[0], z[0])
+    forward(factor, right[1], z[1])
     dof = n - N_TERMS
     for k in range(3):
         explained = 0.0
@@ -157,6 +183,10 @@ def common_about_surface(a: Floats32, b: Floats32, used: Floats32, x: Floats32, 
 
     ``a`` and ``b`` are 0 where ``used`` is 0 and not 1; all of shape (n, m), ``x`` of shape (m,), m >= n; columns from n on are never used.
     """
+    out[:] = math.nan
     gram, right, squares = np.empty((N_TERMS, N_TERMS)), np.empty((2, N_TERMS)), np.empty(3)
-    n = equations(a, b, used, x, gram, right, squares)
+    n = normal_matrix(used, x, gram)
+    if n <= N_TERMS or not factorise(gram):
+        return 0.0
+    right_sides(a, b, x, np.empty((N_SUMS, x.size), np.float32), right, squares)
     return common(gram, right, squares, n, np.empty((2, N_TERMS)), out)

@@ -34,20 +34,42 @@ class ProductFile:
 def to_bytes(extensions: Mapping[str, NDArray[Any]], cards: Cards) -> bytes:
     """Return a FITS file with the given images, shape (NAXIS2, NAXIS1), and provenance cards.
 
-    Float images are stored as float32, masks as given. ``None`` cards become undefined values. The bytes depend on the
-    arguments alone, so that the same product always has the same digest.
+    Images are floats, stored as float32, or masks of uint8 or signed integers, stored as given. ``None`` cards become undefined values.
+    The bytes depend on the arguments alone, so that the same product always has the same digest. No other copy of an image is made.
     """
     meta = fits.PrimaryHDU()
     meta.header["EXTNAME"] = "META"
     for key, value in cards.items():
         meta.header[key] = value
-    images = [
-        fits.ImageHDU(data=image.astype(np.float32) if image.dtype == np.float64 else image, name=name)
-        for name, image in extensions.items()
-    ]
     buffer = io.BytesIO()
-    fits.HDUList([meta, *images]).writeto(buffer)
+    buffer.write(meta.header.tostring().encode("ascii"))
+    for name, image in extensions.items():
+        stored = _stored(image)
+        buffer.write(_image_header(name, image.shape, stored))
+        for y in range(0, len(image), _ROWS):
+            buffer.write(np.ascontiguousarray(image[y : y + _ROWS], stored).view(np.uint8).data)
+        buffer.write(bytes(-buffer.tell() % _BLOCK))
     return buffer.getvalue()
+
+
+_BLOCK = 2880
+_ROWS = 64
+
+
+def _stored(image: NDArray[Any]) -> np.dtype[Any]:
+    """Return the type of an image in a file, big-endian."""
+    if image.dtype.kind == "f":
+        return np.dtype(">f4")
+    if image.dtype.kind != "i" and image.dtype != np.uint8:
+        raise TypeError(f"{image.dtype} has no plain counterpart in FITS")
+    return image.dtype.newbyteorder(">")
+
+
+def _image_header(name: str, shape: tuple[int, ...], stored: np.dtype[Any]) -> bytes:
+    """Return the header of an image extension: that of one pixel, with the size put in."""
+    header = fits.ImageHDU(data=np.zeros((1, 1), stored.newbyteorder("=")), name=name).header
+    header["NAXIS1"], header["NAXIS2"] = shape[1], shape[0]
+    return bytes(header.tostring().encode("ascii"))
 
 
 def read(path: Path, names: Container[str] | None = None) -> ProductFile:

@@ -5,8 +5,9 @@ import pytest
 
 from vison_etl.effects.declare import CalibrationInput
 from vison_etl.effects.flat_field.calibrate import calibrate
-from vison_etl.effects.flat_field.measure import RESPONSE_COLUMNS
+from vison_etl.effects.flat_field.effect import EFFECT
 from vison_etl.effects.flat_field.model import fluence_in_electrons, percent_of
+from vison_etl.effects.flat_field.rows import RESPONSE_COLUMNS
 from vison_etl.tables import table
 
 
@@ -38,11 +39,12 @@ def scale(**values):
 
 def calibrated(rows, scales=(), *, gain=True, wavelength_nm=800.0, channels=(("CCD1", "E"), ("CCD1", "F"))):
     gains = [{"ccd": "CCD1", "quadrant": "E", "gain_e_per_adu": 3.5, "gain_e_per_adu_err": 0.01}]
+    gains[0] |= {"a00_per_e": -2e-6, "a00_per_e_err": 1e-7}
     schema = {"script_column": pl.String, "ccd": pl.String, "quadrant": pl.String, "scale": pl.Int64}
     inputs = CalibrationInput(
         "FLAT01",
         wavelength_nm,
-        {},
+        EFFECT.parameters,
         pl.DataFrame(),
         pl.DataFrame(list(channels), schema=["ccd", "quadrant"], orient="row"),
         {
@@ -111,3 +113,23 @@ def test_numbers_that_are_not_there():
     assert percent_of(1e-4) == (pytest.approx(1.0), None)
     assert fluence_in_electrons(None, 1.0, 3.5, 0.1) == (None, None)
     assert fluence_in_electrons(100.0, None, 3.5, 0.1) == (350.0, None)
+
+
+def test_ratio_to_another_wavelength():
+    shared = {"reference_wavelength_nm": 800.0, "reference_fluence_adu": 15000.0, "correlation": 0.9, "n_shared": 900}
+    shared |= {"correlation_err": 0.01, "ratio_variance": 4e-6, "ratio_variance_err": 4e-8}
+    negative = {**shared, "quadrant": "F", "correlation": None, "correlation_err": None, "ratio_variance": -1e-9}
+    found = calibrated([response(**shared), response(**negative)], wavelength_nm=590.0)
+    one, other = found.tables["flat_ratio"].sort("quadrant").to_dicts()
+    assert (one["ratio_rms_pct"], one["ratio_rms_pct_err"]) == (pytest.approx(0.2), pytest.approx(0.001))
+    assert (one["wavelength_nm"], one["reference_wavelength_nm"], one["status"]) == (590.0, 800.0, "ok")
+    assert (other["ratio_rms_pct"], other["status"]) == (None, "failed")
+    assert set(found.tables["flat_ratio"].columns) <= set(table("flat_ratio").names)
+    assert "NO_REFERENCE" not in {flag.name for flag in found.flags}
+
+
+@pytest.mark.parametrize(("wavelength_nm", "is_missed"), [(800.0, False), (590.0, True)])
+def test_a_missing_reference_is_said_except_at_its_own_wavelength(wavelength_nm, is_missed):
+    found = calibrated([response()], wavelength_nm=wavelength_nm)
+    assert found.tables["flat_ratio"].is_empty()
+    assert ("NO_REFERENCE" in {flag.name for flag in found.flags}) is is_missed

@@ -9,6 +9,7 @@ from vison_etl.effects import charts as common
 from vison_etl.effects.declare import CalibrationInput
 from vison_etl.effects.flat_field import charts, measure
 from vison_etl.effects.flat_field.calibrate import calibrate
+from vison_etl.effects.flat_field.effect import EFFECT
 from vison_etl.report import theme
 
 
@@ -22,7 +23,7 @@ def tables():
             measured[name].append(frame)
     joined = {name: pl.concat(frames, how="vertical_relaxed") for name, frames in measured.items()}
     channels = joined["flat_response"].select("ccd", "quadrant").unique()
-    results = calibrate(CalibrationInput("FLAT01", 800.0, {}, pl.DataFrame(), channels, joined, None))
+    results = calibrate(CalibrationInput("FLAT01", 800.0, EFFECT.parameters, pl.DataFrame(), channels, joined, None))
     return {**joined, **results.tables}
 
 

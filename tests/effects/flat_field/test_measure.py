@@ -8,6 +8,7 @@ from tests.closure.flat_truth import GEOMETRY, PRE, H, Scene, W, flats, illumina
 from tests.frames import ArrayGroup
 from vison_etl.effects.declare import Product
 from vison_etl.effects.flat_field import measure
+from vison_etl.effects.flat_field.rows import KNOWN_BAD
 from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
 from vison_etl.pixels import quality
 from vison_etl.products.fits import to_bytes
@@ -39,7 +40,7 @@ def test_columns_are_those_of_the_tables(found):
 
 
 def test_flat_is_about_one_in_every_quadrant_and_one_outside(found):
-    (product,) = found.products
+    product = found.products[0]
     assert product.kind == "master_flat"
     assert list(product.extensions) == ["FLAT", "EFLAT", "MASK"]
     flat = product.extensions["FLAT"]
@@ -53,7 +54,7 @@ def test_flat_is_about_one_in_every_quadrant_and_one_outside(found):
 
 
 def test_flat_times_illumination_is_the_light(found, group):
-    (product,) = found.products
+    product = found.products[0]
     whole = np.mean([illumination(SCENE, q).mean() for q in QUADRANTS])
     for quadrant in QUADRANTS:
         level = product.cards[f"LEVEL_{quadrant}"]
@@ -74,7 +75,7 @@ def test_fluence_and_source_are_in_the_row(found, group):
 
 
 def test_product_is_read_by_plain_astropy(found):
-    (product,) = found.products
+    product = found.products[0]
     with fits.open(io.BytesIO(to_bytes(product.extensions, product.cards))) as hdus:
         assert [hdu.name for hdu in hdus] == ["META", "FLAT", "EFLAT", "MASK"]
         np.testing.assert_array_equal(hdus["FLAT"].data, product.extensions["FLAT"])
@@ -95,7 +96,27 @@ def test_a_mask_and_a_bias_are_applied(group, found):
     assert plain["mask_applied"] == [False] * 4
     assert row["n_pixels"][0] < plain["n_pixels"][0] - 200
     assert row["fluence_adu"][1] == pytest.approx(plain["fluence_adu"][1] - 40.0, abs=0.1)
-    assert (area(masked.products[0].extensions["MASK"])[20:40, 30:50] & measure.KNOWN_BAD).all()
+    assert (area(masked.products[0].extensions["MASK"])[20:40, 30:50] & KNOWN_BAD).all()
+
+
+def test_the_mask_has_what_deviates_and_what_the_given_one_had(group, found):
+    product = found.products[1]
+    assert (product.kind, list(product.extensions)) == ("mask", ["DQ", "MASK"])
+    assert product.cards["INHERITS"] is False
+    row = found.tables["flat_response"]
+    for k, quadrant in enumerate(QUADRANTS):
+        dq = area(product.extensions["DQ"], quadrant)
+        assert row["n_low_response"][k] == np.count_nonzero(dq & quality.LOW_RESPONSE) > 0
+        assert row["n_dead"][k] == np.count_nonzero(dq & quality.DEAD) > 0
+        assert row["n_masked"][k] == area(product.extensions["MASK"], quadrant).sum()
+        dead = area(found.products[0].extensions["FLAT"], quadrant) < 0.45
+        assert (dq[dead] & quality.DEAD).all()
+    known = np.zeros(group.frames[0].shape, np.int16)
+    area(known)[20:40, 30:50] = quality.HOT
+    masked = measure.master(group, measure.PARAMETERS, {"mask": Product("mask", "CCD1", {"DQ": known})})
+    assert (area(masked.products[1].extensions["DQ"])[20:40, 30:50] & quality.HOT).all()
+    assert masked.products[1].cards["INHERITS"] is True
+    assert masked.tables["flat_response"]["n_low_response"] == row["n_low_response"]
 
 
 def test_a_product_of_other_frames_is_refused(group):
@@ -113,3 +134,6 @@ def test_frames_without_light_give_no_response():
         nothing = measure.master(ArrayGroup(dark, GEOMETRY), measure.PARAMETERS, {})
         assert nothing.tables["flat_response"]["variance"] == [None] * 4
         assert np.isnan(area(nothing.products[0].extensions["FLAT"])).all()
+        # no light tells nothing of a pixel: whoever takes the mask must not lose the quadrant
+        assert nothing.tables["flat_response"]["n_masked"] == [None] * 4
+        assert (nothing.products[1].extensions["DQ"] == 0).all()

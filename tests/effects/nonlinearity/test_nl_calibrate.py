@@ -143,7 +143,13 @@ def test_a_channel_without_equal_frames_failed_and_says_why():
 
 def test_every_figure_is_valid_and_names_its_units(found):
     figures = charts.charts(found.tables)
-    keys = ["nonlinearity_linear", "nonlinearity_log", "nonlinearity_residuals", "nonlinearity_largest", "nonlinearity_light"]
+    keys = [
+        "nonlinearity_linear",
+        "nonlinearity_log",
+        "nonlinearity_residuals",
+        "nonlinearity_largest",
+        "nonlinearity_light",
+    ]
     assert [figure.key for figure in figures] == keys
     with alt.theme.enable(theme.NAME):
         for figure in figures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vison_etl.effects.dark import measure
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement
+from vison_etl.effects.preparation import BIAS, MASK
 
 
 def _calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -24,7 +25,7 @@ EFFECT = Effect(
             parameters=measure.PARAMETERS,
             function=measure.dark,
             products=(measure.KIND,),
-            wants=(measure.BIAS, measure.MASK),
+            wants=(BIAS, MASK),
         ),
     ),
     parameters={"glow_length": 0.1, "serial_row_s": 0.0304304},

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Given, Parameters, Product
+from vison_etl.effects.preparation import known_quality, preparation_cards, subtract_bias
 from vison_etl.effects.previews import previews
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view
 from vison_etl.pixels import quality
@@ -22,7 +23,6 @@ from vison_etl.pixels.offsets import bands_with_offsets
 from vison_etl.pixels.stacks import NO_DATA, NOISY, clipped_stack, frame_noise
 
 KIND = "master_dark"
-BIAS, MASK = "master_bias", "mask"
 PARAMETERS: Parameters = {
     "smoothing_rows": 12.0,
     "clip_sigma": 5.0,
@@ -99,8 +99,7 @@ def dark(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted:
         "OBSFIRST": group.obsids[0],
         "OBSLAST": group.obsids[-1],
         "BUNIT": "ADU",
-        "BIASSUB": has_bias,
-        "MASKED": has_mask,
+        **preparation_cards(parameters, bias_subtracted=has_bias, mask_applied=has_mask),
     }
     extracted: dict[str, Columns] = {**tables, "previews": previews({KIND: images["DARK"]}, group)}
     return Extracted(extracted, (Product(KIND, group.ccd, images, cards),))
@@ -155,22 +154,11 @@ def _stack(images: Mapping[str, NDArray[Any]], group: FrameGroup, parameters: Pa
 
 def _apply(images: Mapping[str, NDArray[Any]], given: Given) -> tuple[bool, bool]:
     """Subtract the bias and join the mask, in place; return which there were."""
-    bias, mask = given.get(BIAS), given.get(MASK)
-    if bias is not None:
-        _same_shape(bias, "STACK", images["DARK"])
-        images["DARK"] -= bias.extensions["STACK"]
-    if mask is not None:
-        _same_shape(mask, "DQ", images["MASK"])
-        images["MASK"] |= mask.extensions["DQ"].astype(quality.DQ_TYPE)
-    return bias is not None, mask is not None
-
-
-def _same_shape(product: Product, extension: str, image: NDArray[Any]) -> None:
-    if product.extensions[extension].shape != image.shape:
-        found, wanted = product.extensions[extension].shape[::-1], image.shape[::-1]
-        raise ValueError(
-            f"product {product.kind} of {found[0]} x {found[1]} px, frames of {wanted[0]} x {wanted[1]} px"
-        )
+    has_bias = subtract_bias((images["DARK"],), given)
+    known = known_quality(given, images["MASK"].shape)
+    if known is not None:
+        images["MASK"] |= known.astype(quality.DQ_TYPE)
+    return has_bias, known is not None
 
 
 def _defects(views: Mapping[str, NDArray[Any]], window: Window, parameters: Parameters) -> Found:

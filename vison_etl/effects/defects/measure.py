@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Parameters, Product
 from vison_etl.effects.defects.areas import Result, areas, result_of
 from vison_etl.effects.defects.masters import Master, image_window, make_master
+from vison_etl.effects.preparation import preparation_cards
 from vison_etl.effects.previews import previews
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view
 from vison_etl.pixels import quality
@@ -158,5 +159,6 @@ def _cards(parameters: Parameters, n_frames: Mapping[str, int]) -> dict[str, str
         "NORMED": bool(n_frames["flat"]),
         "NDARK": n_frames["dark"],
         "NFLAT": n_frames["flat"],
+        **preparation_cards(parameters, bias_subtracted=False, mask_applied=False),
         **{f"BIT{value.bit_length() - 1:02d}": name for name, value in quality.BITS.items()},
     }

@@ -77,7 +77,7 @@ def _channel(
             PRESCAN + 1,
         )
         leading = None if direction == "parallel" else _leading(sides["serial", "leading"], used, edges)
-        overscan = Overscan(edges.level, edges.signal[:, edges.overscan], edges.error[:, edges.overscan], transfers)
+        overscan = _overscan(edges, used, transfers)
         found = separate(overscan, used, options, leading)
         single = single_frame_response(profiles.filter(direction=direction, edge="trailing"))
         out["edge_separation"].append({"direction": direction} | _separation_row(found, edges, used, single))
@@ -87,6 +87,14 @@ def _channel(
             out["edge_response_points"] += _point_rows(direction, edges, found, good)
             out["cti"] += _cti_rows(direction, edges, found, good)
     return out
+
+
+def _overscan(edges: Edges, used: _Bool, transfers: int) -> Overscan:
+    """Return the overscan with the response of the image pixels before it, from the script columns of the fit."""
+    before = edges.signal[:, ~edges.overscan][:, ::-1]
+    lit = used & (edges.level > 0)
+    last = before[lit].sum(axis=0) / edges.level[lit].sum() if lit.any() else np.ones(before.shape[1])
+    return Overscan(edges.level, edges.signal[:, edges.overscan], edges.error[:, edges.overscan], transfers, last)
 
 
 def _leading(edges: Edges | None, used: _Bool, trailing: Edges) -> tuple[float, float] | None:

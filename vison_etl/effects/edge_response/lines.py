@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,15 @@ class Overscan:
         all pixels of a fluence may be wrong by any amount: it is not used.
     transfers
         Pixel transfers that the last image pixel makes.
+    last
+        Response of the last image pixels relative to the level, that before the edge first, shape (any,).
     """
 
     level: Float
     signal: Float
     error: Float
     transfers: int
+    last: Float = field(default_factory=lambda: np.ones(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def separate(
     lines = curves(overscan, used)
     if lines is None:
         return None
-    alone = fit_tails(lines, options.release_px, None, bounces=options.has_bounce)
+    alone = fit_tails(lines, overscan.last, options.release_px, None, bounces=options.has_bounce)
     trailing = _bounce(alone) if options.has_bounce else None
     tails, joined = alone, False
     if trailing is not None and leading is not None:
@@ -124,7 +124,7 @@ def separate(
         leading = leading[0] - lost, leading[1]
         apart = abs(trailing[0] - leading[0]) / np.hypot(trailing[1], leading[1])
         if apart <= AGREEMENT_SIGMA:
-            tails, joined = fit_tails(lines, options.release_px, leading, bounces=True), True
+            tails, joined = fit_tails(lines, overscan.last, options.release_px, leading, bounces=True), True
     bounce = _bounce(tails) if options.has_bounce else None
     deferred = _first_pixel(tails)
     response = _response(overscan, used, tails)
@@ -218,8 +218,9 @@ def _cti(overscan: Overscan, lines: Lines, tails: Tails, *, summed: bool) -> Val
     for j in np.flatnonzero(overscan.level > 0):
         level = overscan.level[j]
         projection = _projections(tails.shapes, overscan.error[j])[1]
-        deferred = projection @ clean[j] - projection[:, 0] * level * tails.bounce
-        noise = _variance(overscan, lines, projection, int(j)) + (projection[:, 0] * level) ** 2 * tails.bounce_var
+        step = projection[:, 0] * level * overscan.last[0]
+        deferred = projection @ clean[j] - step * tails.bounce
+        noise = _variance(overscan, lines, projection, int(j)) + step**2 * tails.bounce_var
         factor = (tails.sums if summed else 1.0) / (level * overscan.transfers)
         values[j], errors[j] = tails.average(deferred * factor, tails.scale**2 * noise * factor**2)
     return Values(values, errors)
@@ -234,7 +235,7 @@ def _points(overscan: Overscan, lines: Lines, tails: Tails) -> Values:
         level = overscan.level[j]
         pedestal = _projections(tails.shapes[best : best + 1], overscan.error[j])[0][0]
         rest = clean[j].copy()
-        rest[0] -= level * tails.bounce[best]
+        rest[0] -= level * overscan.last[0] * tails.bounce[best]
         values[j] = (clean[j] - pedestal @ rest) / level
         unit = np.eye(clean.shape[1]) - pedestal
         errors[j] = np.sqrt(_variance(overscan, lines, unit, int(j))) / level
@@ -249,6 +250,6 @@ def _response(overscan: Overscan, used: NDArray[np.bool_], tails: Tails) -> Valu
     best = int(np.argmax(tails.weight))
     pedestal = _projections(tails.shapes[best : best + 1], np.sqrt(variance))[0][0]
     rest = slope.copy()
-    rest[0] -= tails.bounce[best]
+    rest[0] -= overscan.last[0] * tails.bounce[best]
     own = pedestal**2 @ variance + pedestal[0] ** 2 * tails.bounce_var[best]
     return Values(slope - pedestal @ rest, np.sqrt(variance + own - 2.0 * pedestal * variance))

@@ -96,3 +96,25 @@ def shapes(family: Family, points: Float, pixels: int = SUMMED_PX) -> Float:
     bottom = np.exp(-family.end / tau) if family.name == "ended" else 0.0
     g = (np.exp(-k / tau) - bottom) / (1.0 - bottom)
     return np.asarray(np.where(k < family.end, g, 0.0))
+
+
+def sources(last: Float, pixels: int) -> Float:
+    """Return how the tail behind unequal pixels follows from that behind a flat field, shape (K + J, K).
+
+    What is released after m pixels is w_m = g_m - g_(m+1) of what a pixel holds. With the last pixels holding r_j of the level (j = 0: the last one),
+    overscan pixel k gets
+
+        g_k + sum over j of (g_(k+j) - g_(k+j+1)) (r_j - 1).
+
+    Parameters
+    ----------
+    last
+        r_j, shape (J,).
+    """
+    out = np.zeros((pixels + last.size, pixels))
+    k = np.arange(pixels)
+    out[k, k] = 1.0
+    for j, excess in enumerate(last - 1.0):
+        out[k + j, k] += excess
+        out[k + j + 1, k] -= excess
+    return out

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from vison_etl.effects.edge_response.lines import Lines, scale_of
-from vison_etl.effects.edge_response.shapes import Family, ending, exponential, shapes, stretched, two_species
+from vison_etl.effects.edge_response.shapes import Family, ending, exponential, shapes, sources, stretched, two_species
 
 Float = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class _Fit:
 
 
 def fit_tails(
-    lines: Lines, release_px: tuple[float, float], leading: tuple[float, float] | None, *, bounces: bool
+    lines: Lines, last: Float, release_px: tuple[float, float], leading: tuple[float, float] | None, *, bounces: bool
 ) -> Tails:
     """Fit bounce and tail, and keep every tail that the data allow.
 
@@ -98,6 +98,8 @@ def fit_tails(
     ----------
     lines
         Coefficients of the overscan pixels.
+    last
+        Response of the last image pixels relative to the level, that before the edge first: what they hold is what they lose.
     release_px
         Shortest and longest tau; evenly probable in the logarithm between them.
     leading
@@ -112,14 +114,14 @@ def fit_tails(
         one; else also two species of traps and tails that end. Where no shape describes the data (probability below 0.001), all
         pixels get an error that is the same fraction of the first pixel of the tail, as large as the misfit asks for.
     """
-    problem = _problem(lines, leading, bounces=bounces)
+    problem = _problem(lines, last, leading, bounces=bounces)
     fits = [_fitted(problem, stretched(release_px))]
     if scale_of(_fitted(problem, exponential(release_px)).chi2, problem.dof + 1) > 1.0:
         fits += [_fitted(problem, two_species(release_px)), *_ending(problem, release_px)]
     best = min(fits, key=lambda fit: fit.cost)
     fits = [fit for fit in fits if fit.cost < best.cost + _REACH]
     if scale_of(best.chi2, problem.dof) > 1.0:
-        problem = _problem(_loosened(lines, problem, best), leading, bounces=bounces)
+        problem = _problem(_loosened(lines, problem, best), last, leading, bounces=bounces)
         fits = [_fitted(problem, fit.family) for fit in fits]
     return _joined(problem, fits, best.chi2)
 
@@ -135,7 +137,6 @@ def _joined(problem: _Problem, fits: list[_Fit], chi2: float) -> Tails:
     """Return the tails about the best of each family; each family has the probability exp(-cost / 2 scale²)."""
     best = min(fits, key=lambda fit: fit.cost)
     scale = scale_of(best.chi2, problem.dof)
-    pixels = len(problem.fixed)
     parts = []
     for fit in fits:
         points = _grid(problem, fit.family, fit.best, scale)
@@ -143,7 +144,7 @@ def _joined(problem: _Problem, fits: list[_Fit], chi2: float) -> Tails:
         penalty = solved.chi2 / scale**2 + fit.family.penalty(points)
         weight = np.exp(-0.5 * (penalty - penalty.min()))
         weight *= np.exp(-0.5 * (fit.cost - best.cost) / scale**2) / weight.sum()
-        profile = shapes(fit.family, points, pixels)
+        profile = _profiles(problem, fit.family, points)
         parts.append((weight, profile, shapes(fit.family, points).sum(axis=1), *solved.values))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     weight = columns[0] / columns[0].sum()
@@ -161,11 +162,16 @@ def _loosened(lines: Lines, problem: _Problem, fit: _Fit) -> Lines:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """The linear fit without its tail. ``roots``: of the inverse covariances; ``fixed``: columns of constants and bounce."""
+    """The linear fit without its tail.
+
+    ``roots``: of the inverse covariances; ``fixed``: columns of constants and bounce; ``sources``: from the tail behind a flat field to that
+    behind these pixels.
+    """
 
     roots: Float
     data: Float
     fixed: Float
+    sources: Float
     prior: tuple[float, float] | None
     has_bounce: bool
     dof: int
@@ -178,23 +184,23 @@ class _Solved:
     """Bounce, its variance, amplitudes, their covariance, and that with the bounce."""
 
 
-def _problem(lines: Lines, leading: tuple[float, float] | None, *, bounces: bool) -> _Problem:
+def _problem(lines: Lines, last: Float, leading: tuple[float, float] | None, *, bounces: bool) -> _Problem:
     pixels, powers = lines.value.shape
     roots = np.linalg.cholesky(np.linalg.inv(lines.covariance))
     fixed = np.zeros((pixels, powers, powers + bounces))
     fixed[:, range(powers), range(powers)] = 1.0
     if bounces:
-        fixed[0, 0, powers] = lines.reference
+        fixed[0, 0, powers] = lines.reference * last[0]
     prior = leading if bounces else None
     data = np.einsum("kij,ki->kj", roots, lines.value).ravel()
     dof = pixels * powers - (powers + bounces) - powers - 2 + (prior is not None)
-    return _Problem(roots, data, fixed, prior, bounces, dof)
+    return _Problem(roots, data, fixed, sources(last, pixels), prior, bounces, dof)
 
 
 def _solve(problem: _Problem, family: Family, points: Float) -> _Solved:
     """Fit all that is linear for each shape, parameters of shape (S, P)."""
     pixels, powers, first = problem.fixed.shape
-    g = shapes(family, points, pixels)
+    g = _profiles(problem, family, points)
     tail = g[:, :, None, None] * np.eye(powers)
     fixed = np.broadcast_to(problem.fixed, (len(points), *problem.fixed.shape))
     design = np.concatenate([fixed, tail], axis=3)
@@ -219,6 +225,10 @@ def _solve(problem: _Problem, family: Family, points: Float) -> _Solved:
         inverse[:, powers, first:] if has else np.zeros((len(points), powers)),
     )
     return _Solved(chi2, values)
+
+
+def _profiles(problem: _Problem, family: Family, points: Float) -> Float:
+    return np.asarray(shapes(family, points, len(problem.sources)) @ problem.sources)
 
 
 def _penalty(problem: _Problem, family: Family, points: Float) -> Float:

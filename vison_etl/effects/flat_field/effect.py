@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement
 from vison_etl.effects.flat_field import measure
+from vison_etl.effects.flat_field.ratio import REFERENCE
+from vison_etl.effects.preparation import BIAS, MASK
 
 
 def _calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -14,21 +16,21 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="flat_field",
-    version=1,
+    version=2,
     measurements=(
         Measurement(
             name="master_flat",
             tables=("flat_response", "flat_scales", "previews"),
             unit="group",
-            version=1,
+            version=2,
             parameters=measure.PARAMETERS,
             function=measure.master,
-            products=(measure.KIND,),
-            wants=(measure.BIAS, measure.MASK),
+            products=(measure.KIND, MASK),
+            wants=(BIAS, MASK, REFERENCE),
         ),
     ),
-    parameters={},
+    parameters={"reference_nm": 800.0},
     calibrate=_calibrate,
-    tables=("prnu", "prnu_scales"),
+    tables=("prnu", "prnu_scales", "flat_ratio"),
     needs=("gain",),
 )

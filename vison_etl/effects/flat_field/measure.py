@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Given, Parameters, Product
+from vison_etl.effects.flat_field import mask
 from vison_etl.effects.flat_field.pictures import pictures, preview_row
+from vison_etl.effects.flat_field.ratio import REFERENCE, ratio_columns
+from vison_etl.effects.flat_field.rows import BAD, KNOWN_BAD, image_area, image_views, response_row, scale_rows
+from vison_etl.effects.preparation import BIAS, known_quality, preparation_cards, subtract_bias
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
-from vison_etl.pixels.flat_stack import NO_DATA, UNUSABLE, FlatStack, band_rows_of, stack_flats
+from vison_etl.pixels.flat_stack import NO_DATA, FlatStack, band_rows_of, stack_flats
 from vison_etl.pixels.illumination import DEGREE, Illumination, bin_means, bin_side, fit_illumination
-from vison_etl.pixels.prnu import SCALES, NonUniformity, non_uniformity
-from vison_etl.pixels.quality import is_bad
+from vison_etl.pixels.prnu import NonUniformity, non_uniformity
+from vison_etl.pixels.quality import DQ_TYPE, is_bad
 
 KIND = "master_flat"
-BIAS, MASK = "master_bias", "mask"
 PARAMETERS: Parameters = {
     "smoothing_rows": 12.0,
     "clip_sigma": 5.0,
     "degree": DEGREE,
     "pixel_clip_sigma": 5.0,
     "min_fluence_adu": 100.0,
+    **mask.PARAMETERS,
 }
 
-KNOWN_BAD = 16
-"""Bit of the product's mask, beside those of the stack: bad in the mask that was given."""
-
 _ROWS = 64
-_SAMPLED_ROWS = 4
-_BAD = UNUSABLE | KNOWN_BAD
 
 
 def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted:
@@ -41,16 +41,18 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
     ----------
     parameters
         ``smoothing_rows``: standard deviation of the smoothing of the row offsets, rows; ``clip_sigma``: reach of the clip between frames;
-        ``degree``: highest total degree of the illumination; ``pixel_clip_sigma``: reach of the clip between pixels for the
+        ``defect_*``: see :class:`vison_etl.effects.flat_field.mask.Limits`; ``degree``: highest total degree of the illumination; ``pixel_clip_sigma``: reach of the clip between pixels for the
         non-uniformity; ``min_fluence_adu``: a quadrant whose median is lower counts as unlit.
     given
-        ``master_bias`` (extension STACK) is subtracted, pixels bad in ``mask`` (DQ) do not count, where there are.
+        ``master_bias`` (extension STACK) is subtracted, pixels bad in ``mask`` (DQ) do not count, and the response is compared with
+        that of ``reference_flat``, where there are.
 
     Returns
     -------
     Extracted
         ``flat_response``: one row per quadrant; ``flat_scales``: one per quadrant and range of scales; ``previews``: kinds master_flat (mean, ADU)
-        and flat_residual ((response - 1) times the mean level, ADU); and the product master_flat, in the CCD frame,
+        and flat_residual ((response - 1) times the mean level, ADU); the product mask (see :mod:`vison_etl.effects.flat_field.mask`),
+        which the mask that was given is joined with; and the product master_flat, in the CCD frame,
 
         FLAT
             float32: mean / (level of the quadrant x illumination), about 1 in every quadrant; 1 outside the image area; NaN without
@@ -75,34 +77,62 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
     light = fit_illumination(bins, geometry, int(parameters["degree"]))
     _divide(stack, geometry, light)
     rows, scales = [], []
+    nonuniform: dict[str, NonUniformity | None] = {}
     for quadrant in QUADRANTS:
         found = _non_uniformity(stack, group, quadrant, float(parameters["pixel_clip_sigma"]))
+        nonuniform[quadrant] = found
         place = {"ccd": group.ccd, "quadrant": quadrant}
-        rows.append({**place, "n_frames": n, **states, **_row(stack, group, quadrant, light, found, bins[quadrant])})
-        scales += [{**place, **row} for row in _scale_rows(found)]
+        rows.append(
+            {**place, "n_frames": n, **states, **response_row(stack, group, quadrant, light, found, bins[quadrant])}
+        )
+        scales += [{**place, **row} for row in scale_rows(found)]
     flat = _join(stack)
+    lit = {q: found for q, found in nonuniform.items() if light and q in light.level_adu}
+    dq = _quality(stack, geometry, lit, mask.limits_of(parameters))
+    for row in rows:
+        view = quadrant_view(dq, geometry, row["quadrant"])[image_area(geometry)]
+        row.update(mask.counts_of(view) if row["quadrant"] in lit else dict.fromkeys(mask.COUNTS))
+    window = region_window(geometry, "img", group.vstart, group.vend)
+    noise = {q: one.total - one.variance.value for q, one in lit.items() if one and one.total and one.variance.value}
+    ratios = {}
+    if window:
+        ratios = ratio_columns(flat, (stack.mask & BAD) != 0, geometry, window, noise, given.get(REFERENCE))
+    for row in rows:
+        row.update(ratios.get(row["quadrant"], {}))
     shown = [preview_row(kind, image, group.ccd, geometry) for kind, image in pictures(flat, geometry, light).items()]
-    product = _product(stack, flat, group, light, states)
+    known = known_quality(given, dq.shape)
+    products = (
+        _product(stack, flat, group, light, noise, preparation_cards(parameters, **states)),
+        mask.mask_product(dq, group, parameters, preparation_cards(parameters, **states), known),
+    )
     tables: dict[str, Columns] = {
         "flat_response": _columns(rows),
         "flat_scales": _columns(scales),
         "previews": _columns(shown),
     }
-    return Extracted(tables, (product,))
+    return Extracted(tables, products)
+
+
+def _quality(
+    stack: FlatStack, geometry: Geometry, found: Mapping[str, NonUniformity | None], limits: mask.Limits
+) -> NDArray[np.int16]:
+    """Return the quality of all pixels, CCD frame; 0 outside the image area and in quadrants not in ``found``: no light tells nothing.
+
+    ``stack.first`` holds the mean of both halves.
+    """
+    dq = np.zeros(stack.mask.shape, DQ_TYPE)
+    for quadrant, one in found.items():
+        response, _, error, stacked = image_views(stack, geometry, quadrant)
+        variance = one.variance.value if one else None
+        prnu = math.sqrt(max(variance or 0.0, 0.0))
+        quadrant_view(dq, geometry, quadrant)[image_area(geometry)] = mask.response_bits(
+            response, error, stacked, prnu, limits
+        )
+    return dq
 
 
 def _columns(rows: list[dict[str, Any]]) -> Columns:
     return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _image(geometry: Geometry) -> tuple[slice, slice]:
-    return slice(0, geometry.image_rows), slice(geometry.prescan, geometry.prescan + geometry.image_columns)
-
-
-def _views(stack: FlatStack, geometry: Geometry, quadrant: str) -> tuple[NDArray[Any], ...]:
-    """Return the image areas of both halves, of the error and of the mask, canonical, shape (H, W)."""
-    images = (stack.first, stack.second, stack.error, stack.mask)
-    return tuple(quadrant_view(image, geometry, quadrant)[_image(geometry)] for image in images)
 
 
 def _join(stack: FlatStack) -> NDArray[np.float32]:
@@ -117,31 +147,22 @@ def _join(stack: FlatStack) -> NDArray[np.float32]:
 
 def _apply(stack: FlatStack, given: Given) -> dict[str, bool]:
     """Subtract the bias and join the mask, in place; return which there were."""
-    bias, mask = given.get(BIAS), given.get(MASK)
-    if bias is not None:
-        structure = _extension(bias, "STACK", stack.first.shape)
-        for image in (stack.first, stack.second):
-            np.subtract(image, structure, out=image, where=np.isfinite(structure))
-    if mask is not None:
-        stack.mask[is_bad(_extension(mask, "DQ", stack.mask.shape))] |= KNOWN_BAD
-    return {"bias_subtracted": bias is not None, "mask_applied": mask is not None}
-
-
-def _extension(product: Product, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    image = product.extensions[name]
-    if image.shape != shape:
-        raise ValueError(
-            f"product {product.kind} of {image.shape[1]} x {image.shape[0]} px, frames of {shape[1]} x {shape[0]} px"
-        )
-    return image
+    has_data = np.isfinite(stack.first) if BIAS in given else None
+    has_bias = subtract_bias((stack.first, stack.second), given)
+    if has_data is not None:
+        stack.mask[has_data & ~np.isfinite(stack.first)] |= NO_DATA
+    known = known_quality(given, stack.mask.shape)
+    if known is not None:
+        stack.mask[is_bad(known)] |= KNOWN_BAD
+    return {"bias_subtracted": has_bias, "mask_applied": known is not None}
 
 
 def _bins(stack: FlatStack, geometry: Geometry, min_fluence_adu: float) -> dict[str, NDArray[np.float64]]:
     side = bin_side(geometry)
     bins = {}
     for quadrant in QUADRANTS:
-        first, second, _, mask = _views(stack, geometry, quadrant)
-        means = bin_means(first, second, mask, _BAD, stack.shares[0], side)
+        first, second, _, mask = image_views(stack, geometry, quadrant)
+        means = bin_means(first, second, mask, BAD, stack.shares[0], side)
         known = means[np.isfinite(means)]
         is_lit = known.size > 0 and float(np.median(known)) >= min_fluence_adu
         bins[quadrant] = means if is_lit else np.full(means.shape, np.nan)
@@ -151,7 +172,7 @@ def _bins(stack: FlatStack, geometry: Geometry, min_fluence_adu: float) -> dict[
 def _divide(stack: FlatStack, geometry: Geometry, light: Illumination | None) -> None:
     """Divide halves and error by level and illumination, in place; a quadrant without light loses its data."""
     for quadrant in QUADRANTS:
-        first, second, error, mask = _views(stack, geometry, quadrant)
+        first, second, error, mask = image_views(stack, geometry, quadrant)
         level = light.level_adu.get(quadrant) if light else None
         if light is None or level is None:
             for image in (first, second, error):
@@ -174,75 +195,8 @@ def _non_uniformity(stack: FlatStack, group: FrameGroup, quadrant: str, clip_sig
     window = _trimmed(group)
     if window is None:
         return None
-    first, second, _, mask = (view[window.slices] for view in _views(stack, group.geometry, quadrant))
-    return non_uniformity(first, second, (mask & _BAD) != 0, stack.shares[0], clip_sigma)
-
-
-def _row(
-    stack: FlatStack,
-    group: FrameGroup,
-    quadrant: str,
-    light: Illumination | None,
-    found: NonUniformity | None,
-    bins: NDArray[np.float64],
-) -> dict[str, Any]:
-    """Return the row of ``flat_response`` of one quadrant; variances are of the response, which is about 1."""
-    row: dict[str, Any] = dict.fromkeys(RESPONSE_COLUMNS)
-    row |= {"n_pixels": 0, "n_left_out": stack.n_left_out[quadrant]}
-    level = light.level_adu.get(quadrant) if light else None
-    if light is None or level is None or found is None:
-        return row
-    *_, error, mask = _views(stack, group.geometry, quadrant)
-    some = error[::_SAMPLED_ROWS][(mask[::_SAMPLED_ROWS] & _BAD) == 0]
-    noise = float(np.mean(np.square(some), dtype=np.float64)) if some.size else None
-    return row | {
-        "fluence_adu": float(np.nanmean(bins)),
-        "fluence_adu_err": level * (noise / (some.size * _SAMPLED_ROWS)) ** 0.5 if noise is not None else None,
-        "source_rms_pct": 100.0 * float(np.std(stack.levels[quadrant], ddof=1)),
-        "step": level / float(np.mean(list(light.level_adu.values()))),
-        "illumination_rms_pct": 100.0 * light.scatter,
-        "variance": found.variance.value,
-        "variance_err": found.variance.error,
-        "total_variance": found.total,
-        "expected_noise_variance": noise,
-        "n_pixels": found.n_pixels,
-        "n_blocks": found.n_blocks,
-        "n_blocks_left_out": found.n_blocks_left_out,
-        "n_clipped": found.n_clipped,
-        "n_columns": found.n_columns,
-    }
-
-
-RESPONSE_COLUMNS = (
-    "fluence_adu",
-    "fluence_adu_err",
-    "source_rms_pct",
-    "step",
-    "illumination_rms_pct",
-    "variance",
-    "variance_err",
-    "total_variance",
-    "expected_noise_variance",
-    "n_pixels",
-    "n_blocks",
-    "n_blocks_left_out",
-    "n_clipped",
-    "n_columns",
-    "n_left_out",
-)
-"""Columns of ``flat_response`` beyond place, number of frames and what was applied."""
-
-
-def _scale_rows(found: NonUniformity | None) -> Iterator[dict[str, Any]]:
-    for i, (low, high) in enumerate(SCALES):
-        variance = found.scales[i] if found else None
-        yield {
-            "scale": i,
-            "scale_lo_px": low,
-            "scale_hi_px": high,
-            "variance": variance.value if variance else None,
-            "variance_err": variance.error if variance else None,
-        }
+    first, second, _, mask = (view[window.slices] for view in image_views(stack, group.geometry, quadrant))
+    return non_uniformity(first, second, (mask & BAD) != 0, stack.shares[0], clip_sigma)
 
 
 def _product(
@@ -250,14 +204,15 @@ def _product(
     flat: NDArray[np.float32],
     group: FrameGroup,
     light: Illumination | None,
-    states: Mapping[str, bool],
+    noise: Mapping[str, float],
+    prepared: Mapping[str, Any],
 ) -> Product:
-    """Make the product; what is no image gets response 1 and error 0."""
+    """Make the product; what is no image gets response 1 and error 0. ``noise``: variance of the noise, per quadrant."""
     geometry = group.geometry
     for image, outside in ((flat, 1.0), (stack.error, 0.0)):
         for quadrant in QUADRANTS:
             view = quadrant_view(image, geometry, quadrant)
-            rows, columns = _image(geometry)
+            rows, columns = image_area(geometry)
             view[rows.stop :] = outside
             view[:, : columns.start] = outside
             view[:, columns.stop :] = outside
@@ -265,9 +220,9 @@ def _product(
         "NCOMB": len(group.obsids),
         "OBSFIRST": group.obsids[0],
         "OBSLAST": group.obsids[-1],
-        "BIASSUB": states["bias_subtracted"],
-        "MASKED": states["mask_applied"],
+        **prepared,
         "DEGREE": len(light.coefficients) - 1 if light else None,
         **{f"LEVEL_{q}": light.level_adu.get(q) if light else None for q in QUADRANTS},
+        **{f"NOISE_{q}": noise.get(q) for q in QUADRANTS},
     }
     return Product(KIND, group.ccd, {"FLAT": flat, "EFLAT": stack.error, "MASK": stack.mask}, cards)

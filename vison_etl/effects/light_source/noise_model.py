@@ -166,8 +166,7 @@ def line_residuals(times: _Floats) -> _Floats:
 
 def neighbour_differences(n: int, m: int) -> _Floats:
     """Return the matrix of all overlapping differences of neighbouring averages of m values, shape (n - 2 m + 1, n)."""
-    rows = np.zeros((n - 2 * m + 1, n))
-    for start, row in enumerate(rows):
-        row[start : start + m] = -1.0 / m
-        row[start + m : start + 2 * m] = 1.0 / m
-    return rows
+    since = np.arange(n) - np.arange(n - 2 * m + 1)[:, None]
+    later = (since >= m) & (since < 2 * m)
+    earlier = (since >= 0) & (since < m)
+    return (later.astype(np.float64) - earlier) / m

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, FrameGroup, Parameters, Product
+from vison_etl.effects.preparation import preparation_cards
 from vison_etl.effects.previews import previews
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
 from vison_etl.pixels.differences import band_rows
@@ -53,6 +54,7 @@ def master(group: FrameGroup, parameters: Parameters) -> Extracted:
         "OBSFIRST": group.obsids[0],
         "OBSLAST": group.obsids[-1],
         "BUNIT": "ADU",
+        **preparation_cards(parameters, bias_subtracted=False, mask_applied=False),
         **{f"NOISE_{quadrant}": noises.get(quadrant) for quadrant in QUADRANTS},
     }
     tables: dict[str, Columns] = {
