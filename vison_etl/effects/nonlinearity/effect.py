@@ -11,7 +11,7 @@ PARAMETERS: Parameters = {
     "variance_fall": 0.05,
     "min_levels": 6,
     "shutter_prior_s": 0.05,
-    "shutter_table_prior_s": 0.005,
+    "shutter_table_prior_s": 0.02,
     "shutter_own_prior_s": 0.005,
     "max_from_fraction": 0.01,
     "curve_points": 96,

@@ -19,7 +19,7 @@ from vison_etl.effects.nonlinearity import channel
 from vison_etl.effects.nonlinearity.channel import Equations, Solved, State
 from vison_etl.effects.nonlinearity.data import Exposures, Floats, Mask, Noise, Tiles
 from vison_etl.effects.nonlinearity.light import Information, Light, Scatter, ShutterPrior, solve_light
-from vison_etl.effects.nonlinearity.response import SEGMENTS, Basis, is_monotone
+from vison_etl.effects.nonlinearity.response import Basis, is_monotone
 
 _ITERATIONS = 25
 _CONVERGED = 1e-5
@@ -66,8 +66,8 @@ class _At:
     common: Floats
     latency_s: Floats
     scatter: Scatter | None
-    stiffness: Floats
-    own_stiffness: Floats
+    stiffness: float
+    own_stiffness: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +107,7 @@ def fit_jointly(
     numpy.linalg.LinAlgError
         If the equations are singular: too few levels.
     """
-    soft = np.full(SEGMENTS, _START_BEND**-2)
+    soft = _START_BEND**-2
     latency = np.zeros(exposures.n_lights)
     at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
@@ -138,10 +138,6 @@ def fit_jointly(
     return JointFit(responses, light, doubtful, has_converged)
 
 
-def _penalty(basis: Basis, stiffness: Floats) -> Floats:
-    return np.asarray(sum(weight * part for weight, part in zip(stiffness, basis.roughness, strict=True)))
-
-
 def _weak(basis: Basis) -> Floats:
     return np.eye(basis.size) / _COEFFICIENT_PRIOR**2
 
@@ -155,7 +151,7 @@ def _equations(
     at: _At,
 ) -> list[Equations]:
     parts = []
-    precision = _penalty(basis, at.own_stiffness) + _weak(basis)
+    precision = at.own_stiffness * basis.roughness + _weak(basis)
     for tiles, noise, state in zip(channels, noises, states, strict=True):
         part = channel.linearise(exposures, tiles, noise, basis, state, at.log_light)
         channel.add_prior(part, state.coefficients - at.common, precision)
@@ -182,7 +178,7 @@ def _solve_shared(
         covariance = np.zeros((k + m, k + m))
         covariance[:k, :k] = light.covariance
         return light, _Shared(np.zeros(m), covariance)
-    prior = _penalty(basis, at.stiffness) + _weak(basis)
+    prior = at.stiffness * basis.roughness + _weak(basis)
     inverse = np.linalg.inv(matrix[k:, k:] + prior)
     by_light = inverse @ matrix[k:, :k]
     pull = right[k:] - prior @ at.common
@@ -219,14 +215,12 @@ def _update_stiffness(
     at.own_stiffness = _likeliest(at.own_stiffness, basis, differences, covariances)
 
 
-def _likeliest(stiffness: Floats, basis: Basis, values: Sequence[Floats], covariances: Sequence[Floats]) -> Floats:
-    free, rough = np.zeros((2, stiffness.size))
+def _likeliest(stiffness: float, basis: Basis, values: Sequence[Floats], covariances: Sequence[Floats]) -> float:
+    free = rough = 0.0
     for value, covariance in zip(values, covariances, strict=True):
-        for part, penalty in enumerate(basis.roughness):
-            free[part] += np.linalg.matrix_rank(penalty) - stiffness[part] * np.sum(covariance * penalty)
-            rough[part] += value @ penalty @ value
-    found = np.maximum(free, 1e-3) / np.maximum(rough, 1e-30)
-    return np.clip(found, _MOST_BEND**-2, _LEAST_BEND**-2)
+        free += basis.size - 1 - stiffness * float(np.sum(covariance * basis.roughness))
+        rough += float(value @ basis.roughness @ value)
+    return float(np.clip(max(free, 1e-3) / max(rough, 1e-30), _MOST_BEND**-2, _LEAST_BEND**-2))
 
 
 def _doubt(doubtful: Mask, light: Light) -> bool:

@@ -8,6 +8,7 @@ R' = 1 where R is 20 % of full scale, as the convention wants.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,11 @@ _Z0, _Z1 = 0.015 * FULL_SCALE_ADU, 0.5 * FULL_SCALE_ADU
 _STEP = 0.3
 _DEGREE = 3
 _NEWTON_STEPS = 20
-SEGMENTS = 3
-"""Parts of the range that may bend more or less than others."""
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Basis:
     """Basis functions of f on [0, top_adu]; each is zero at ``reference_adu``."""
 
@@ -40,17 +39,11 @@ class Basis:
         """Return the number of coefficients: one less than that of the spline, which the reference takes."""
         return self.knots.size - _DEGREE - 2
 
-    @property
-    def roughness(self) -> tuple[Floats, ...]:
-        """Return S, shape (size, size), for faint, middle and bright signals.
-
-        c S c is the sum of squares of f'' (h dz/dv)² at the knots, h their distance in v: the bend of f in z from knot to knot. A line in
-        z has none, that is a quadratic response, which every chain has to first order; the logarithm of z has it everywhere.
-        """
-        v = self.knots[_DEGREE:-_DEGREE]
-        z = _signal(v)
-        second = self.values(z, 2) * ((v[1] - v[0]) / _stretch(z))[:, None] ** 2
-        return tuple(part.T @ part for part in np.array_split(second, SEGMENTS))
+    @cached_property
+    def roughness(self) -> Floats:
+        """Return S, shape (size, size): c S c is the sum of squares of the second differences of the spline's coefficients."""
+        second = np.diff(np.eye(self.size + 1), n=2, axis=0)[:, :-1]
+        return np.asarray(second.T @ second)
 
     def values(self, z: Floats, derivative: int = 0) -> Floats:
         """Return the basis functions, or their first or second derivative in z, at signals z, shape (*z.shape, size)."""
@@ -73,14 +66,6 @@ def _coordinate(z: Floats) -> Floats:
 def _stretch(z: Floats) -> Floats:
     """Return dv/dz."""
     return np.asarray(1.0 / (_Z0 + z) + 1.0 / _Z1)
-
-
-def _signal(v: Floats) -> Floats:
-    """Return z at v, by Newton's method from below, where it goes straight on."""
-    z = np.zeros_like(v)
-    for _ in range(_NEWTON_STEPS):
-        z = z + (v - _coordinate(z)) / _stretch(z)
-    return z
 
 
 def make_basis(top_adu: float) -> Basis:
