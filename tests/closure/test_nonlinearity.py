@@ -61,12 +61,15 @@ def test_within_half_a_per_cent_from_1_to_5_per_cent(steady):
 
 
 def test_the_usual_way_fails():
-    """The intercept of the anchors is the bend of the curve: at 0.5 % of full scale the original's own response comes out 30 % wrong."""
+    """The intercept of the anchors is the bend of the curve: at 0.5 % of full scale the original's own response comes out 30 % wrong.
+
+    Even with a perfect source and shutter; compared as deviations from the line at 20 %.
+    """
     response = RESPONSES["original"]
     frames = expose(np.random.default_rng(9), Bench(response, drift=0.0, latency_s=0.0))[0]
     at = FULL_SCALE * np.array([0.005, 0.05, 0.2])
     usual = anchored_curve(frames, at) - (true_nl_pct(response, at) - true_nl_pct(response, at[2:]))
-    assert abs(usual[2]) < 0.1
+    assert abs(usual[2]) < 0.5
     assert abs(usual[0]) > 20.0
     assert abs(usual[1]) > 1.0
 
