@@ -238,7 +238,9 @@ def _track_rows(found: _Result) -> Iterator[_Row]:
     source = light.drift + curves.clock_residuals(exposures, light)
     middle = float(np.mean(source[~found.fit.doubtful]))
     errors = np.sqrt(np.diag(light.covariance))
-    rows = found.run.table.select("obsid", "script_column", "exptime_s", "hours", filter=pl.col("label"))
+    rows = found.run.table.select(
+        "obsid", "script_column", "exptime_s", filter=pl.col("label"), elapsed_h=pl.col("hours")
+    )
     seen = np.any([found.run.channels[key].counts.any(axis=1) for key in found.keys], axis=0)
     for k, row in enumerate(rows.iter_rows(named=True)):
         if not seen[k]:

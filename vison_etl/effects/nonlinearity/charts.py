@@ -147,7 +147,7 @@ def _source(tables: Tables) -> Figure | None:
         "script_column",
         "light",
         "exptime_s",
-        "hours",
+        "elapsed_h",
         "source_pct",
         "drift_pct",
         "use",
@@ -155,7 +155,7 @@ def _source(tables: Tables) -> Figure | None:
         "bar_hi",
     )
     base = alt.Chart(common.compact(rows.select(kept)))
-    at = alt.X("hours:Q", title="time since the first lit exposure (h)", scale=common.tight())
+    at = alt.X("elapsed_h:Q", title="time since the first lit exposure (h)", scale=common.tight())
     shape = alt.Shape("light:N", legend={"title": None, "orient": "top", "direction": "horizontal"})
     points = base.mark_point(size=32).encode(
         at,

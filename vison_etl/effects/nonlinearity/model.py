@@ -22,7 +22,7 @@ from vison_etl.effects.nonlinearity.light import Information, Light, Scatter, Sh
 from vison_etl.effects.nonlinearity.response import Basis, is_monotone
 
 _ITERATIONS = 25
-_CONVERGED = 1e-5
+_CONVERGED = 3e-5
 _COEFFICIENT_PRIOR = 0.5
 """One sigma of the coefficients of f about 0: no chain bends by half."""
 

@@ -18,7 +18,7 @@ _MAD = 1.4826
 _NEIGHBOURS = 2
 _ITERATIONS = 20
 _LEAST_SCATTER = 1e-6
-_LEAST_OUTLIER = 0.01
+_LEAST_OUTLIER = 0.03
 _ENOUGH_FOR_TREND = 8
 _TINY = 1e-30
 
@@ -49,7 +49,7 @@ def outlying_exposures(exposures: Exposures, channels: Sequence[Tiles]) -> Mask:
     """Tell which exposures are far from the equal ones nearest in time: a flash that failed, a shutter that stuck.
 
     The mean logarithm over all tiles of an exposure is compared with the median of the five equal ones nearest in time, itself among them. Limit: 8
-    times the robust scatter of all such differences, and at least 1 %: smaller ones are found by the fit. Shape (K,).
+    times the robust scatter of all such differences, and at least 3 %: smaller ones are found by the fit. Shape (K,).
     """
     size = exposures.level.size
     means = np.full((len(channels), size), np.nan)
