@@ -25,6 +25,7 @@ from vison_etl.simulate.electronics import frame_offset_adu, region_offset_adu
 from vison_etl.simulate.injection import level_adu
 from vison_etl.simulate.light import quadrant_rate_adu_per_s
 from vison_etl.simulate.response import in_condition
+from vison_etl.simulate.truth import truth_tables
 from vison_etl.tables import CCDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -119,3 +120,16 @@ def test_flat_level(results):
             ratios.append(row["value"] * gain / (light_e + dark_e))
     # the median of the rows of an uneven illumination
     assert np.abs(np.array(ratios) - 1).max() < 0.01
+
+
+def test_response_of_the_first_overscan_pixel(results):
+    rows = []
+    for seed, result in results.items():
+        truth = truth_tables(bench(seed), planned(seed))["edge_response"].filter(direction="serial", pixel=1)
+        found = result.tables["functional_checks"].filter(check_name="edge_serial")
+        both = found.join(truth.select("ccd", "quadrant", "response"), on=["ccd", "quadrant"])
+        rows += both.select("value", "value_err", "response").rows()
+    value, error, truth = np.array(rows, float).T
+    assert value.size == 24
+    assert_pulls(value, error, truth)
+    assert error.max() < 1.5e-4  # a tenth of the limit, from rows of a small frame

@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 
 from tests.pulls import assert_pulls
+from vison_etl.pixels import quality
 from vison_etl.pixels.block_kernels import SIDE
-from vison_etl.pixels.flat_compare import deviation_sigma, shared_response
+from vison_etl.pixels.flat_compare import shared_response
+from vison_etl.pixels.flat_defects import Limits, mark_deviant
+from vison_etl.pixels.flat_kernels import NO_DATA, NOISY
 from vison_etl.pixels.prnu import SCALES, non_uniformity
 from vison_etl.pixels.surface_kernels import N_TERMS, TERMS, abscissae, common_about_surface
+
+LIMITS = Limits(5.5, 0.005, 0.2, 0.5)
 
 
 def halves(rng, shape=(150, 150), prnu=0.005, noise=0.001):
@@ -101,17 +106,36 @@ def test_nothing_usable_gives_nothing():
     assert measured(a[:20, :20], b[:20, :20]).variance.value is None
 
 
-def test_deviation_is_in_sigma_of_everything_a_pixel_may_do():
+def test_deviant_pixels_are_those_beyond_what_any_pixel_may_do():
     rng = np.random.default_rng(9)
-    y, x = np.mgrid[:300, :300] / 300.0
-    flat = (1 + 0.05 * x + 0.03 * y**2 + 0.005 * rng.standard_normal(x.shape)).astype(np.float32)
-    flat[50, 60], flat[70, 80] = 0.5, np.nan
-    sigma = deviation_sigma(flat, np.full(flat.shape, 0.001, np.float32), 0.005)
-    assert sigma[50, 60] < -90
-    assert np.isnan(sigma[70, 80])
-    rest = np.delete(sigma.ravel(), [50 * 300 + 60, 70 * 300 + 80])
-    assert np.std(rest) == pytest.approx(0.98, abs=0.03)
-    assert np.abs(rest).max() < 6
+    y, x = np.mgrid[:300, :310] / 300.0
+    surface = 1 + 0.05 * x + 0.03 * y**2
+    flat = (surface * (1 + 0.005 * rng.standard_normal(x.shape))).astype(np.float32)
+    changed = {(50, 60): 0.45, (70, 80): np.nan, (9, 9): 0.75, (299, 309): 1.04, (0, 0): 0.96, (120, 130): 1.004}
+    for at, factor in changed.items():
+        flat[at] = surface[at] * factor
+    stacked = np.zeros(flat.shape, np.uint8)
+    stacked[70, 80], stacked[33, 44] = NO_DATA, NOISY
+    error = np.full(flat.shape, 0.001, np.float32)
+    for turn in (1, -1):
+        dq = np.full(flat.shape, -1, np.int16)
+        mark_deviant(*(image[:, ::turn] for image in (flat, error, stacked)), 0.005, LIMITS, dq[:, ::turn])
+        assert {tuple(at): quality.names_of(int(dq[tuple(at)])) for at in np.argwhere(dq).tolist()} == {
+            (50, 60): ("BAD_PIXEL", "DEAD", "LOW_RESPONSE"),
+            (70, 80): ("NO_DATA",),
+            (9, 9): ("BAD_PIXEL", "LOW_RESPONSE"),
+            (299, 309): ("HIGH_RESPONSE",),
+            (0, 0): ("LOW_RESPONSE",),
+            (33, 44): ("NOISY",),
+        }
+
+
+def test_what_is_significant_but_small_is_no_defect():
+    flat = np.ones((60, 60), np.float32)
+    flat[30, 30], flat[31, 40] = 0.997, 0.99
+    dq = np.empty(flat.shape, np.int16)
+    mark_deviant(flat, np.full(flat.shape, 1e-5, np.float32), np.zeros(flat.shape, np.uint8), 0.0, LIMITS, dq)
+    assert np.argwhere(dq).tolist() == [[31, 40]]
 
 
 def test_what_two_colours_share():

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.results.fake_lake import fill, small_lake, store_acquisition, store_exposures, store_run
+from tests.sql.fake_bfe import store_bfe
 from tests.sql.fake_flats import store_flats
 from tests.sql.fake_gains import store_gains
 from vison_etl.lake.parts import write_part
@@ -35,6 +36,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         store_exposures(lake, "BORN", f"2019-05-{first // 1000:02d}", range(first, first + 10))
     store_flats(lake, "NIELS", "FLAT01", 700, 800.0, 0.5)
     store_flats(lake, "NIELS", "FLAT02_590", 800, 590.0, 0.6)
+    store_bfe(lake, "NIELS", "BF01", 900, 800.0, -1.2e-6)
+    store_bfe(lake, "NIELS", "BF01_590", 950, 590.0, -1.5e-6)
     publish(lake)
     return lake
 
@@ -113,6 +116,18 @@ def test_gain_vs_wavelength(lake: Lake) -> None:
     assert (own["n_ratios"], own["ratio_mean"], own["gain_mean_e_per_adu"]) == (0, None, pytest.approx(3.4))
 
 
+def test_bfe_vs_wavelength(lake: Lake) -> None:
+    found = row(ask(lake, "metatests/bfe_vs_wavelength"), test="BF01_590")
+    assert (found["n_blocks"], found["n_channels"], found["n_ratios"]) == (1, 11, 11)
+    assert found["ratio_mean"] == pytest.approx(1.25)
+    error = 1.25 * ((1 / 120) ** 2 + (1 / 150) ** 2) ** 0.5
+    assert found["ratio_mean_err"] == pytest.approx(error / 11**0.5)
+    assert found["chi2"] == pytest.approx(11 * (0.25 / error) ** 2)
+    assert (found["fwhm_x_mean_um"], found["fwhm_y_mean_um"]) == (9.0, 9.5)
+    own = row(ask(lake, "metatests/bfe_vs_wavelength"), test="BF01")
+    assert (own["n_ratios"], own["ratio_mean"], own["a00_mean_per_e"]) == (0, None, pytest.approx(-1.2e-6))
+
+
 def test_prnu_vs_wavelength(lake: Lake) -> None:
     found = row(ask(lake, "metatests/prnu_vs_wavelength"), test="FLAT02_590")
     assert (found["n_blocks"], found["n_channels"], found["n_ratios"]) == (1, 12, 12)
@@ -134,7 +149,7 @@ def test_stability_needs_more_than_ten_days(lake: Lake) -> None:
 
 def test_inventory_has_every_acquisition(lake: Lake) -> None:
     found = ask(lake, "metatests/inventory")
-    assert found.height == 8
+    assert found.height == 10
     assert found["run_id"].null_count() == 0
     assert found.filter(test="BIAS02")["is_current"].to_list() == [False, False, True]
 

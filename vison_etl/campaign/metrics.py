@@ -43,7 +43,7 @@ METRICS: Mapping[str, Callable[[CheckInput], pl.DataFrame]] = {
     "background_adu": light.backgrounds,
     "looks_like_other_source": light.wrong_sources,
     "source_level": light.source_levels,
-    "hard_edge_response": edges.first_responses,
+    "edge_response.serial_first": edges.first_responses,
     "saturation_s": light.saturation_times,
     "spot_peak_adu": spots.peaks,
     "best_spot_peak": spots.best_peaks,
@@ -54,7 +54,7 @@ METRICS: Mapping[str, Callable[[CheckInput], pl.DataFrame]] = {
     "injection_std_adu": injection.scatters,
     "channel_injection": injection.channel_levels,
 }
-"""Metrics by name; those of single housekeeping keys are ``hk``, see ``hk_metrics``."""
+"""Metrics by name; those of single housekeeping keys are ``hk``, see ``hk_metrics``. One with a dot is made from that result table."""
 
 
 def metric(where: str, name: str) -> Callable[[CheckInput], pl.DataFrame]:

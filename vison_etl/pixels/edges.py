@@ -86,12 +86,17 @@ def edge_profiles(
     yield from _parallel(quadrant, geometry, (vstart, vend), clip_sigma)
 
 
-def _values(part: NDArray[Any]) -> NDArray[np.float32]:
-    """Return codes as floats, NaN for what is lost or saturated."""
-    values = np.array(part, np.float32, order="C")
+def _codes(part: NDArray[Any]) -> NDArray[np.uint16]:
+    """Return a copy as codes."""
     if part.dtype.kind == "i":
-        values += CODES // 2
-    values[(values == 0) | (values == CODES - 1)] = np.nan
+        return np.array(part, np.int16, order="C").view(np.uint16) ^ np.uint16(CODES // 2)
+    return np.array(part, np.uint16, order="C")
+
+
+def _values(codes: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return codes as floats, NaN for what is lost or saturated."""
+    values = codes.astype(np.float32)
+    values[(codes == 0) | (codes == CODES - 1)] = np.nan
     return values
 
 
@@ -101,10 +106,11 @@ def _serial(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], c
         return
     x0, end = geometry.prescan, geometry.prescan + geometry.image_columns
     rows = slice(window.y0, window.y1)
-    over = _values(quadrant[rows, end - IMAGE_PX :])
-    before = _values(quadrant[rows, x0 - IMAGE_PX : x0 + IMAGE_PX])
-    base = row_offsets(_values(quadrant[rows, window.x0 : window.x1]))
-    common = row_offsets(over[:, IMAGE_PX:])
+    trailing = _codes(quadrant[rows, end - IMAGE_PX :])
+    over = _values(trailing)
+    before = _values(_codes(quadrant[rows, x0 - IMAGE_PX : x0 + IMAGE_PX]))
+    base = row_offsets(_codes(quadrant[rows, window.x0 : window.x1]))
+    common = row_offsets(trailing[:, IMAGE_PX:])
     # a pixel is part of the mean it is compared with
     own = np.sqrt(geometry.overscan / (geometry.overscan - 1.0))
     for edge, lines in (("trailing", over), ("leading", before)):
@@ -137,9 +143,9 @@ def _of_rows(
     if prescan is None:
         return
     columns = Window(geometry.prescan, geometry.prescan + geometry.image_columns, rows.start, rows.stop)
-    lines = _values(quadrant[columns.slices]).T
-    pre = _values(quadrant[rows, prescan.x0 : prescan.x1])
-    base = row_offsets(pre)
+    lines = _values(_codes(quadrant[columns.slices])).T
+    codes = _codes(quadrant[rows, prescan.x0 : prescan.x1])
+    pre, base = _values(codes), row_offsets(codes)
     used = np.isfinite(lines).all(axis=1)
     if used.sum() < _MIN_LINES:
         return

@@ -1,4 +1,4 @@
-"""Master flats compared: a pixel with its surroundings, one wavelength with another."""
+"""Master flats of the same pixels compared: what they share, and how much their ratio varies."""
 
 from __future__ import annotations
 
@@ -9,86 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.pixels.block_kernels import AUTO_A, AUTO_B, CROSS, DOF, N_VALUES, SIDE, measure_blocks
-from vison_etl.pixels.compiled import compiled
 from vison_etl.pixels.prnu import CLIP_SIGMA, ordinary
 from vison_etl.pixels.surface_kernels import N_TERMS
-
-
-def deviation_sigma(response: NDArray[np.floating], error: NDArray[np.floating], prnu: float) -> NDArray[np.float32]:
-    """Return by how much each pixel deviates from its surroundings, in units of what a good pixel may.
-
-    Parameters
-    ----------
-    response
-        Master flat of one quadrant, shape (rows, columns), about 1.
-    error
-        Its one-sigma error, same shape.
-    prnu
-        Non-uniformity of good pixels, as a fraction.
-
-    Returns
-    -------
-    NDArray of float32
-        (response - m) / sqrt(prnu² + error²), m the medians of blocks of 25 px, interpolated linearly between their centres and held
-        beyond the outermost. NaN where the response is unknown, or where neither ``prnu`` nor the error lets a pixel deviate.
-    """
-    edges = [np.linspace(0, size, max(1, size // SIDE) + 1).round().astype(np.int64) for size in response.shape]
-    medians = np.empty((edges[0].size - 1, edges[1].size - 1))
-    _block_medians(response, edges[0], edges[1], medians)
-    known = np.isfinite(medians)
-    medians[~known] = np.median(medians[known]) if known.any() else math.nan
-    down, across = (_between_centres(edge, size) for edge, size in zip(edges, response.shape, strict=True))
-    out = np.empty(response.shape, np.float32)
-    _deviations(response, error, prnu, medians, down, across, out)
-    return out
-
-
-def _between_centres(edges: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return, for every position, the block whose centre comes before it and the weight of the next one; held at the ends."""
-    centres = 0.5 * (edges[:-1] + edges[1:] - 1)
-    if centres.size == 1:
-        return np.zeros(size, np.int64), np.zeros(size)
-    position = np.interp(np.arange(size), centres, np.arange(centres.size, dtype=np.float64))
-    before = np.minimum(position.astype(np.int64), centres.size - 2)
-    return before, position - before
-
-
-@compiled
-def _block_medians(
-    image: NDArray[np.floating], edges_y: NDArray[np.int64], edges_x: NDArray[np.int64], out: NDArray[np.float64]
-) -> None:
-    for j in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            some = np.empty((edges_y[j + 1] - edges_y[j]) * (edges_x[i + 1] - edges_x[i]))
-            n = 0
-            for y in range(edges_y[j], edges_y[j + 1]):
-                for x in range(edges_x[i], edges_x[i + 1]):
-                    if not math.isnan(image[y, x]):
-                        some[n] = image[y, x]
-                        n += 1
-            out[j, i] = np.median(some[:n]) if n > 0 else math.nan
-
-
-@compiled
-def _deviations(
-    image: NDArray[np.floating],
-    error: NDArray[np.floating],
-    prnu: float,
-    medians: NDArray[np.float64],
-    down: tuple[NDArray[np.int64], NDArray[np.float64]],
-    across: tuple[NDArray[np.int64], NDArray[np.float64]],
-    out: NDArray[np.float32],
-) -> None:
-    for y in range(image.shape[0]):
-        j, v = down[0][y], down[1][y]
-        upper = min(j + 1, medians.shape[0] - 1)
-        line = (1.0 - v) * medians[j] + v * medians[upper]
-        for x in range(image.shape[1]):
-            i, u = across[0][x], across[1][x]
-            surface = (1.0 - u) * line[i] + u * line[min(i + 1, line.size - 1)]
-            sigma = math.sqrt(prnu * prnu + error[y, x] * error[y, x])
-            # a pixel that may not deviate at all has no significance
-            out[y, x] = (image[y, x] - surface) / sigma if sigma > 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True)

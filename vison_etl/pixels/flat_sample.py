@@ -10,7 +10,7 @@ from vison_etl.pixels.compiled import compiled
 
 _LATTICE = 512
 _LEVELS = (0.5, 2.0)
-_SAMPLE, _MIN_SAMPLE = 26_000, 512
+_SAMPLE, _MIN_SAMPLE = 13_000, 512
 """Codes of a band by which its noise is known, and least pixels."""
 
 Floats = NDArray[np.float32]

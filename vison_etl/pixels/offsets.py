@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,13 @@ _REACH = 3.0
 _TRIMMED = 0.1
 
 
-def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float64]:
+def row_offsets(prescan: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Return the robust mean of the prescan pixels of each row.
 
     Parameters
     ----------
     prescan
-        Codes, shape (..., columns), or floats. Codes 0 and 65535 and NaN do not count.
+        Codes, shape (..., columns). Codes 0 and 65535 do not count.
 
     Returns
     -------
@@ -44,22 +43,32 @@ def row_offsets(prescan: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np
 
 
 @compiled
-def _trimmed_means(lines: NDArray[Any], out: NDArray[np.float64]) -> None:
-    ordered = np.empty(lines.shape[1], lines.dtype)
+def _trimmed_means(lines: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
+    """Fill the trimmed mean of each line; up to four codes left out need no sorting."""
+    ordered = np.empty(lines.shape[1], np.uint16)
     for j in range(lines.shape[0]):
-        n = 0
+        n, total = 0, 0
+        least, next_least, most, next_most = CODES, CODES, 0, 0
         for code in lines[j]:
             if 0 < code < CODES - 1:
-                i = n
-                while i > 0 and ordered[i - 1] > code:
-                    ordered[i] = ordered[i - 1]
-                    i -= 1
-                ordered[i] = code
+                ordered[n] = code
                 n += 1
+                value = int(code)
+                total += value
+                next_least = min(next_least, max(least, value))
+                least = min(least, value)
+                next_most = max(next_most, min(most, value))
+                most = max(most, value)
         cut = int(_TRIMMED * n)
-        total = 0
-        for i in range(cut, n - cut):
-            total += ordered[i]
+        if cut == 1:
+            total -= least + most
+        elif cut == 2:
+            total -= least + next_least + most + next_most
+        elif cut > 2:
+            ordered[:n].sort()
+            total = 0
+            for i in range(cut, n - cut):
+                total += ordered[i]
         out[j] = total / (n - 2 * cut) if n > 0 else np.nan
 
 

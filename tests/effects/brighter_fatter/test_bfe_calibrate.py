@@ -117,7 +117,7 @@ def test_residuals(found):
 
 def test_which_tests_have_it():
     for name in ("BF01", "BF01_590", "BF01_730", "BF01_880", "MOT_FF"):
-        assert [effect for effect, _ in definition(name).effects] == ["brighter_fatter"]
+        assert "brighter_fatter" in dict(definition(name).effects)
     assert "brighter_fatter" not in dict(definition("PTC_JOINT").effects)
 
 

@@ -88,3 +88,20 @@ def test_shifts_as_currents():
     np.testing.assert_allclose(boundary.areas(found), areas_of(found.north, found.east), atol=1e-20)
     assert walls.east[8, 9] == -found.east[0, 0] > 0
     assert walls.north[10, 9] == -found.north[1, 1]
+
+
+def test_noise_alone_makes_no_failure():
+    """Coefficients twenty times as uncertain: walls scatter about the truth, those that noise turns round included."""
+    truth = boundary.solve(Measured(coefficients(), errors()))
+    rng = np.random.default_rng(6)
+    wide = 1600.0 * errors()
+    root = np.linalg.cholesky(wide)
+    found = [
+        boundary.solve(Measured(coefficients() + (root @ rng.standard_normal(81)).reshape(9, 9), wide))
+        for _ in range(200)
+    ]
+    good = [walls for walls in found if walls.status != "failed"]
+    assert len(good) > 190
+    values = np.array([walls.east[0, 0] for walls in good])
+    assert (values > 0).any()
+    assert abs(values.mean() - truth.east[0, 0]) < 3.3 * values.std() / np.sqrt(len(good))

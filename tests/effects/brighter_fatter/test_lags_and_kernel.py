@@ -116,3 +116,19 @@ def test_effective_coefficients_with_growth():
     assert found[0, 0] - kernel.effective(a, np.zeros((5, 5)), mean)[0, 0] == pytest.approx(
         2 / 3 * c[0, 0] * mean, rel=1e-3
     )
+
+
+def test_walls_from_rows_of_the_table():
+    k = kernel.solve(Measured(coefficients(), errors())).values
+    order = np.random.default_rng(4).permutation(k.size)
+    x, y = (lag.ravel()[order] for lag in np.indices(k.shape))
+    walls = kernel.walls_from(x, y, k.ravel()[order])
+    np.testing.assert_array_equal(walls.east, walls_of(mirrored(k)).east)
+    np.testing.assert_array_equal(walls.north, walls_of(mirrored(k)).north)
+    twice = np.concatenate([x[1:], x[1:2]]), np.concatenate([y[1:], y[1:2]])
+    empty = np.zeros(0, np.int64)
+    for lags in ((x[1:], y[1:]), twice, (empty, empty), (x, -y)):
+        with pytest.raises(ValueError, match="each once"):
+            kernel.walls_from(*lags, np.ones(lags[0].size))
+    with pytest.raises(ValueError, match="with a value"):
+        kernel.walls_from(x, y, np.full(x.size, np.nan))

@@ -36,6 +36,7 @@ RATE_BOUNDS = (-3.0, -0.02)
 
 _AT_BOUND = 1e-3
 _FAR = 0.02
+_WRONG_WAY = 3.0
 _GRID = 40
 
 Status = Literal["ok", "bound", "failed"]
@@ -46,8 +47,9 @@ class Boundaries:
     """Shifts of walls, px per electron, shape (r, r) each, with one-sigma errors, and the smooth model.
 
     ``smooth``: (p_0, p_1). ``chi2`` is that of the measured a_ij against the areas of these walls, one degree of freedom: the
-    conservation of charge. ``bound``: p_1 is at an end of its range. ``failed``: the walls of the pixel do not yield towards its charge;
-    all is NaN. ``own_of_a``: derivatives of E_00 and N_00 by a_ij, shape (2, r^2).
+    conservation of charge. ``bound``: p_1 is at an end of its range. ``failed``: a wall of the pixel moves away from its
+    charge by more than three of its errors, or the smooth model finds none that yields towards it; all is NaN.
+    ``own_of_a``: derivatives of E_00 and N_00 by a_ij, shape (2, r^2).
     """
 
     status: Status
@@ -93,7 +95,7 @@ def solve(a: Measured, model_error: float = 0.2) -> Boundaries:
     residual = a.values.ravel() - _areas(a.reach) @ walls
     shape = (2, *a.values.shape)
     (north, east), (north_err, east_err) = walls.reshape(shape), sigma.reshape(shape)
-    if not (north[0, 0] < 0 and east[0, 0] < 0):
+    if north[0, 0] > _WRONG_WAY * north_err[0, 0] or east[0, 0] > _WRONG_WAY * east_err[0, 0]:
         return _none(a.reach)
     low, high = RATE_BOUNDS
     at_bound = not low * (1 - _AT_BOUND) < parameters[1] < high * (1 + _AT_BOUND)

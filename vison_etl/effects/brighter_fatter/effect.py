@@ -30,7 +30,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="brighter_fatter",
-    version=1,
+    version=2,
     measurements=(),
     parameters=PARAMETERS,
     calibrate=_calibrate,

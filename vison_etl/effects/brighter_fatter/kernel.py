@@ -12,9 +12,11 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import convolve2d
 
 from vison_etl.effects.brighter_fatter.lags import Floats, Measured, mirrored
+from vison_etl.pixels.brighter_fatter import Walls, walls_of
 
 
 @cache
@@ -42,6 +44,30 @@ def solve(a: Measured) -> Measured:
     operator = inverse_laplacian(a.reach)
     values = (operator @ a.values.ravel()).reshape(a.values.shape)
     return Measured(values, operator @ a.covariance @ operator.T)
+
+
+def walls_from(lag_x: NDArray[np.int64], lag_y: NDArray[np.int64], values: Floats) -> Walls:
+    """Return the walls for `pixels.brighter_fatter.correct` from the rows of one channel of ``bfe_kernel``, in any order.
+
+    Parameters
+    ----------
+    lag_x, lag_y
+        Lags, each pair from (0, 0) to (r - 1, r - 1) once, shape (r^2,).
+    values
+        ``kernel_per_e``, or ``kernel_growth_per_e2`` for walls whose push grows with the charge.
+
+    Raises
+    ------
+    ValueError
+        If a lag is missing, there twice, or without value.
+    """
+    reach = int(lag_x.max(initial=-1)) + 1
+    quarter = np.full((reach, reach), np.nan)
+    inside = (lag_y >= 0) & (lag_y < reach) & (lag_x >= 0)
+    quarter[lag_x[inside], lag_y[inside]] = values[inside]
+    if lag_x.size != reach**2 or not inside.all() or not reach or np.isnan(quarter).any():
+        raise ValueError(f"{lag_x.size} lags are no kernel of {reach} x {reach} lags, each once and with a value")
+    return walls_of(mirrored(quarter))
 
 
 def effective(a: Floats, c: Floats, signal_e: float) -> Floats:

@@ -58,7 +58,7 @@ def _summary(fit: CovarianceFit, channel: Channel | None) -> Row:
 
 
 def _widths(channel: Channel | None) -> Row:
-    """Return the widths; where the boundaries failed, so did they."""
+    """Return the widths; where the boundaries failed, or a wall moves away from its charge, so did they."""
     if channel is None:
         return {}
     if channel.widths is None:
@@ -72,6 +72,8 @@ def _widths(channel: Channel | None) -> Row:
         "ellipticity",
     )
     values = (found.fwhm_x_um, found.fwhm_y_um, found.slope_x, found.slope_y, found.ellipticity)
+    if not np.isfinite(values).all():
+        return {"status": "failed"}
     row: Row = dict(zip(names, values, strict=True))
     return row | {f"{name}_err": error for name, error in zip(names, found.errors, strict=True)}
 

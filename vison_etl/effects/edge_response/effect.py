@@ -28,13 +28,13 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="edge_response",
-    version=1,
+    version=2,
     measurements=(
         Measurement(
             name="edges",
             tables=("edge_profiles",),
             unit="frame",
-            version=1,
+            version=2,
             parameters=measure.PARAMETERS,
             function=measure.edges,
         ),

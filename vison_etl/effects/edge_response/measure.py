@@ -12,8 +12,8 @@ from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
 from vison_etl.pixels.edges import EdgeProfile, edge_profiles
 
-PARAMETERS: Parameters = {"clip_sigma": 5.0}
-"""``clip_sigma``: clip of the pixels of a column (row) over the rows (columns), in standard deviations."""
+PARAMETERS: Parameters = {"edge_clip_sigma": 5.0}
+"""``edge_clip_sigma``: clip of the pixels of a column (row) over the rows (columns), in standard deviations."""
 
 _NAMES = (
     "obsid",
@@ -42,7 +42,7 @@ def edges(frame: RawFrame, parameters: Parameters) -> Extracted:
     columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
     for quadrant in QUADRANTS:
         view = quadrant_view(frame.image, frame.geometry, quadrant)
-        clip = float(parameters["clip_sigma"])
+        clip = float(parameters["edge_clip_sigma"])
         for profile in edge_profiles(view, frame.geometry, frame.vstart, frame.vend, clip_sigma=clip):
             for key, value in _columns(frame, quadrant, profile).items():
                 columns[key] += value

@@ -144,7 +144,7 @@ def separate(
         correlation=_correlation(tails) if options.has_bounce else None,
         chi2=lines.chi2 + tails.chi2,
         dof=lines.dof + tails.dof,
-        is_separate=bounce is None or abs(first[0]) < _SIGNIFICANT * first[1] or bounce[1] < _SEPARATE * abs(first[0]),
+        is_separate=_is_separate(bounce, first),
         is_at_bound=_is_at_bound(tails, options.release_px) and abs(deferred[0]) > _SIGNIFICANT * deferred[1],
     )
 
@@ -174,6 +174,13 @@ def _bounce(tails: Tails) -> tuple[float, float]:
 def _first_pixel(tails: Tails) -> tuple[float, float]:
     """Return the deferred charge in the first pixel at the highest level, all powers together, ADU."""
     return tails.average(tails.amplitudes.sum(axis=1), tails.scale**2 * tails.amplitude_cov.sum(axis=(1, 2)))
+
+
+def _is_separate(bounce: tuple[float, float] | None, first: tuple[float, float]) -> bool:
+    """Tell whether the bounce is known to a fifth of itself or of what the first pixel holds, or there is nothing to separate."""
+    if bounce is None or abs(first[0]) < _SIGNIFICANT * first[1]:
+        return True
+    return bounce[1] < _SEPARATE * max(abs(first[0]), abs(bounce[0]))
 
 
 def _is_at_bound(tails: Tails, bounds: tuple[float, float]) -> bool:

@@ -16,6 +16,7 @@ from vison_etl.effects.flat_field.ratio import REFERENCE, ratio_columns
 from vison_etl.effects.flat_field.rows import BAD, KNOWN_BAD, image_area, image_views, response_row, scale_rows
 from vison_etl.effects.preparation import BIAS, known_quality, preparation_cards, subtract_bias
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, quadrant_view, region_window
+from vison_etl.pixels.flat_defects import Limits, mark_deviant
 from vison_etl.pixels.flat_stack import NO_DATA, FlatStack, band_rows_of, stack_flats
 from vison_etl.pixels.illumination import DEGREE, Illumination, bin_means, bin_side, fit_illumination
 from vison_etl.pixels.prnu import NonUniformity, non_uniformity
@@ -114,7 +115,7 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
 
 
 def _quality(
-    stack: FlatStack, geometry: Geometry, found: Mapping[str, NonUniformity | None], limits: mask.Limits
+    stack: FlatStack, geometry: Geometry, found: Mapping[str, NonUniformity | None], limits: Limits
 ) -> NDArray[np.int16]:
     """Return the quality of all pixels, CCD frame; 0 outside the image area and in quadrants not in ``found``: no light tells nothing.
 
@@ -125,9 +126,10 @@ def _quality(
         response, _, error, stacked = image_views(stack, geometry, quadrant)
         variance = one.variance.value if one else None
         prnu = math.sqrt(max(variance or 0.0, 0.0))
-        quadrant_view(dq, geometry, quadrant)[image_area(geometry)] = mask.response_bits(
-            response, error, stacked, prnu, limits
-        )
+        bits = quadrant_view(dq, geometry, quadrant)[image_area(geometry)]
+        # along the memory of the images, whichever way the quadrant is read
+        turn = slice(None, None, -1 if response.strides[1] < 0 else None)
+        mark_deviant(response[:, turn], error[:, turn], stacked[:, turn], prnu, limits, bits[:, turn])
     return dq
 
 

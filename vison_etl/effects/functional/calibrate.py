@@ -50,7 +50,8 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
 
 
 def _channels(inputs: CalibrationInput) -> Iterator[Channel]:
-    measured = {name: _parts(inputs.measured[f"functional_{name}"]) for name in ("noise", "rows", "bits", "sources")}
+    names = ("noise", "rows", "bits", "sources", "edges")
+    measured = {name: _parts(inputs.measured[f"functional_{name}"]) for name in names}
     statistics = _parts(inputs.statistics)
     for ccd, quadrant in product(CCDS, QUADRANTS):
         key = (ccd, quadrant)
@@ -67,6 +68,7 @@ def _channels(inputs: CalibrationInput) -> Iterator[Channel]:
             rows={obsid: _arrays(frame) for obsid, frame in _by_obsid(mine["rows"]).items()},
             bits=_by_obsid(mine["bits"]),
             sources=_by_obsid(mine["sources"]),
+            edges=_by_obsid(mine["edges"]),
             parameters=inputs.parameters,
         )
 

@@ -44,7 +44,7 @@ class Channel:
     """All that was measured of one channel.
 
     ``statistics``: rows of ``quadrant_stats`` by (obsid, region); ``noise`` of ``functional_noise`` likewise; ``rows``: (y, level, error) of
-    image rows by obsid; ``bits``: rows of ``functional_bits`` of the ramp; ``sources``: those of ``functional_sources`` by obsid.
+    image rows by obsid; ``bits``: rows of ``functional_bits`` by obsid, ``sources``, ``edges`` likewise.
     """
 
     ccd: str
@@ -55,6 +55,7 @@ class Channel:
     rows: Mapping[int, tuple[_Floats, _Floats, _Floats]]
     bits: Mapping[int, pl.DataFrame]
     sources: Mapping[int, pl.DataFrame]
+    edges: Mapping[int, pl.DataFrame]
     parameters: Parameters
 
 
@@ -200,6 +201,14 @@ def _bits(channel: Channel, check: Check, exposure: Mapping[str, Any]) -> Found:
     return Found(float(len(which)), None, f"{named}tested {tested[0]} to {tested[-1]}")
 
 
+def _edge(channel: Channel, _check: Check, exposure: Mapping[str, Any]) -> Found:
+    rows = channel.edges.get(int(exposure["obsid"]))
+    row = None if rows is None else rows.row(0, named=True)
+    if row is None or row["response"] is None:
+        return Found(None, remark="the levels of the rows do not differ enough")
+    return Found(float(row["response"]), float(row["response_err"]), f"first overscan pixel, {row['n_rows']} rows")
+
+
 _FINDERS: Mapping[str, Callable[[Channel, Check, Mapping[str, Any]], Found]] = {
     "offset": _offset,
     "offset_gradient": _gradient,
@@ -210,4 +219,5 @@ _FINDERS: Mapping[str, Callable[[Channel, Check, Mapping[str, Any]], Found]] = {
     "spots": _spots,
     "bits_stuck": _bits,
     "bits_coupled": _bits,
+    "edge": _edge,
 }

@@ -14,13 +14,16 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="functional",
-    version=1,
+    version=2,
     measurements=(
         Measurement(
             name="functional_frame",
-            tables=("functional_noise", "functional_rows", "functional_bits", "functional_sources"),
+            tables=(
+                *("functional_noise", "functional_rows", "functional_bits"),
+                *("functional_sources", "functional_edges"),
+            ),
             unit="frame",
-            version=1,
+            version=2,
             parameters=measure.PARAMETERS,
             function=measure.frame,
         ),

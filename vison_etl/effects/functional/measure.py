@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Columns, Extracted, Parameters, RawFrame
-from vison_etl.instrument.geometry import QUADRANTS, REGIONS, quadrant_view, region_window
+from vison_etl.instrument.geometry import QUADRANTS, REGIONS, Geometry, quadrant_view, region_window
 from vison_etl.pixels.adc_bits import BITS, bit_counts, correlations
 from vison_etl.pixels.clipping import CODES, QUANTISATION_VARIANCE, clipped_moments
 from vison_etl.pixels.compact_sources import compact_sources
+from vison_etl.pixels.first_overscan import first_response
 from vison_etl.pixels.histograms import region_histograms
 from vison_etl.pixels.row_levels import row_levels
 
-PARAMETERS: Parameters = {"most_sources": 20}
+PARAMETERS: Parameters = {"most_sources": 20, "max_edge_code": 40000.0}
 _IMAGE = REGIONS.index("img")
 _HALF_WIDTH = 2048
 _Rows = list[dict[str, Any]]
@@ -29,12 +30,12 @@ def frame(taken: RawFrame, parameters: Parameters) -> Extracted:
     -------
     Extracted
         ``functional_noise`` (a row per quadrant and region), ``functional_rows`` (per quadrant and row read), ``functional_bits`` (per
-        quadrant and bit), ``functional_sources`` (per quadrant and source found). Image rows are those of [vstart, vend) below the
+        quadrant and bit), ``functional_sources`` (per quadrant and source found), ``functional_edges`` (per quadrant). Image rows are those of [vstart, vend) below the
         parallel overscan.
     """
     native = _native(taken.image)
     counts = region_histograms(taken.image, taken.geometry, taken.vstart, taken.vend)
-    tables: dict[str, _Rows] = {f"functional_{name}": [] for name in ("noise", "rows", "bits", "sources")}
+    tables: dict[str, _Rows] = {name: [] for name in _NAMES}
     for q, quadrant in enumerate(QUADRANTS):
         keys = {"obsid": taken.obsid, "ccd": taken.ccd, "quadrant": quadrant}
         codes = quadrant_view(native, taken.geometry, quadrant)
@@ -47,6 +48,7 @@ def frame(taken: RawFrame, parameters: Parameters) -> Extracted:
         if window is None:
             continue
         image = codes[window.slices]
+        tables["functional_edges"].append(keys | _edge(codes[window.y0 : window.y1], taken.geometry, parameters))
         levels, errors, n = row_levels(image)
         tables["functional_rows"] += [
             keys | {"y": window.y0 + y, "level_adu": level, "level_adu_err": error, "n": number}
@@ -65,6 +67,7 @@ _NAMES = {
     "functional_rows": ("obsid", "ccd", "quadrant", "y", "level_adu", "level_adu_err", "n"),
     "functional_bits": ("obsid", "ccd", "quadrant", "bit", "n", "n_set", "partner_bit", "partner_correlation"),
     "functional_sources": ("obsid", "ccd", "quadrant", "rank", "x", "y", "peak_adu", "sum_adu"),
+    "functional_edges": ("obsid", "ccd", "quadrant", "response", "response_err", "n_rows"),
 }
 
 
@@ -77,6 +80,13 @@ def _native(image: NDArray[Any]) -> NDArray[np.uint16]:
     if image.dtype == np.uint16:
         return image
     return np.asarray(image.astype(np.int16).view(np.uint16) ^ np.uint16(0x8000))
+
+
+def _edge(rows: NDArray[np.uint16], geometry: Geometry, parameters: Parameters) -> dict[str, float | int | None]:
+    found = first_response(rows, geometry, float(parameters["max_edge_code"]))
+    if found is None:
+        return {"response": None, "response_err": None, "n_rows": 0}
+    return {"response": found.response, "response_err": found.error, "n_rows": found.n_rows}
 
 
 def _noise(codes: NDArray[np.uint16]) -> dict[str, float | int | None]:

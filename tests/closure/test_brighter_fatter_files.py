@@ -1,0 +1,67 @@
+"""Brighter-fatter through pixels and files: 24 channels of BF01 against the truth beside the day folder."""
+
+import pytest
+
+from tests.end_to_end.campaign import take, work
+from tests.pulls import assert_pulls
+from vison_etl.lake.paths import Lake
+from vison_etl.results.connect import connect
+from vison_etl.results.publish import publish
+from vison_etl.simulate.day import simulate_day
+from vison_etl.simulate.quadrant import Options
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+BLOCKS = ("CURIE", "LORENTZ")
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory):
+    """Return (lake, truth): PTC01 of two blocks, built up in at least 40 steps at full well."""
+    out = tmp_path_factory.mktemp("raw")
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    options = Options(step_e=4000.0)
+    days = [simulate_day(out / block, block, ["PTC01"], seed=12, jobs=2, options=options) for block in BLOCKS]
+    take(lake, *(day.folder for day in days), jobs=2)
+    work(lake, "BF01", jobs=2)
+    publish(lake)
+    return lake, [day.truth for day in days]
+
+
+def found(campaign, table, on, columns, where="true"):
+    lake, truths = campaign
+    files = ", ".join(f"'{truth / table}.parquet'" for truth in truths)
+    with connect(lake.root) as connection:
+        return connection.sql(
+            f"select {columns} from {table} r join read_parquet([{files}]) t using (block, {on}) "
+            f"where r.test = 'BF01' and {where}"
+        ).pl()
+
+
+@pytest.mark.parametrize("lag", [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2)])
+def test_coefficients(campaign, lag):
+    rows = found(
+        campaign,
+        "bfe_coefficients",
+        "ccd, quadrant, lag_x, lag_y",
+        "r.a_per_e as found, r.a_per_e_err as err, t.a_per_e as truth",
+        f"r.status = 'ok' and lag_x = {lag[0]} and lag_y = {lag[1]}",
+    )
+    assert rows.height == 24
+    assert_pulls(rows["found"], rows["err"], rows["truth"])
+
+
+def test_tables_of_every_channel(campaign):
+    with connect(campaign[0].root) as connection:
+        summary = connection.sql("select * from bfe_summary").pl()
+        residuals = connection.sql(
+            "select * from bfe_residuals where method = 'inverse' and lag_x + lag_y > 0 and lag_x < 2 and lag_y < 2"
+        ).pl()
+    assert summary.height == 24
+    assert summary["status"].to_list() == ["ok"] * 24
+    assert_pulls(summary["sum_a_per_e"], summary["sum_a_per_e_err"], 0.0)
+    assert summary["a10_per_e"].mean() < 0.7 * summary["a01_per_e"].mean()
+    pulls = (residuals["covariance_after_adu2"] - residuals["expected_after_adu2"]) / residuals[
+        "covariance_after_adu2_err"
+    ]
+    assert abs(pulls.mean()) < 0.3
+    assert pulls.std() < 1.1
