@@ -23,10 +23,10 @@ from vison_etl.simulate.bench import Bench, write_exposures
 from vison_etl.simulate.exposure import CCDS, Exposure
 from vison_etl.simulate.faults import Fault, as_faults, damage_log, damage_row
 from vison_etl.simulate.plan import DayPlan, known_block, plan_day
-from vison_etl.simulate.plan import exposures as planned_exposures
 from vison_etl.simulate.quadrant import Options
 from vison_etl.simulate.settings import SimulationError, settings
 from vison_etl.simulate.truth import EXPOSURES, TRUTH_FOLDER, merge_truth, read_truth, truth_tables
+from vison_etl.simulate.unsteady import planned_exposures
 
 _CHUNK = 4
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -220,7 +220,7 @@ def simulate_day(
         chamber=chamber,
         seed=seed,
     )
-    exposures = planned_exposures(plan)
+    exposures = planned_exposures(plan, options)
     return _write_day(out, plan, exposures, geometry_of_size(size), options or Options(), faults, jobs, progress)
 
 
@@ -287,7 +287,7 @@ def simulate_campaign(
         chamber=chamber,
         seed=seed,
     )
-    days = _by_day(planned_exposures(plan))
+    days = _by_day(planned_exposures(plan, options))
     taken = [folder for folder in (out / day_folder_name(day[0].started_at) for day in days) if folder.exists()]
     if taken:
         raise SimulationError(f"{taken[0]} exists: choose another start or another folder")

@@ -67,6 +67,10 @@ class Options:
         Whether pixels and columns may be hot or dim.
     nonlinearity
         Factor on the cubic term of the response of each channel; 0 for a linear chain.
+    source_wander
+        How far the source drifts over all exposures, from its lowest to its highest, relative.
+    shutter_error_s
+        How much longer the shutter is open than its table says.
     """
 
     step_e: float = DEFAULT_STEP_E
@@ -74,6 +78,8 @@ class Options:
     a00_per_e: float | None = None
     has_defects: bool = True
     nonlinearity: float = 1.0
+    source_wander: float = 0.0
+    shutter_error_s: float = 0.0
 
 
 def mean_charge_e(channel: Channel, geometry: Geometry, shot: Shot) -> Float32:

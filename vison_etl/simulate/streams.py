@@ -52,6 +52,7 @@ class Purpose(IntEnum):
     PERSISTENCE = 24
     LATENT_CHARGE = 25
     STRAY = 26
+    SOURCE_WANDER = 27
 
 
 def stream(seed: int, block: str, purpose: Purpose, *keys: int | str) -> np.random.SeedSequence:

@@ -59,7 +59,7 @@ def _channel(
         (direction, edge): edges_of(profiles.filter(direction=direction, edge=edge), exposures)
         for direction, edge in (("serial", "trailing"), ("serial", "leading"), ("parallel", "trailing"))
     }
-    knee = _knee(sides["parallel", "trailing"], parameters)
+    knee = parallel_knee(sides["parallel", "trailing"], parameters)
     end = float(parameters["max_fluence_adu"])
     if knee.upper is not None and knee.quiet is not None:
         end = min(end, knee.quiet)
@@ -117,7 +117,7 @@ def _leading(edges: Edges | None, used: _Bool, trailing: Edges) -> tuple[float, 
     return leading_bounce(level[used], edges.signal[used][:, first][:, 0], edges.error[used][:, first][:, 0], scatter)
 
 
-def _knee(edges: Edges | None, parameters: Parameters) -> Knee:
+def parallel_knee(edges: Edges | None, parameters: Parameters) -> Knee:
     """Find full well from the first half of the parallel overscan, in script columns that the ADC does not cut."""
     if edges is None:
         return Knee(None, None, None, None, None, "no_data", 0)

@@ -1,0 +1,1 @@
+"""Non-linearity of the chain from flats of many exposure times."""

@@ -1,0 +1,267 @@
+"""One forward model for all frames and tiles of all channels.
+
+    F_ks = b_s + R_c(phi_sw L_k (1 + u_k . [1, x_s, y_s])) + noise
+
+F: mean of tile s in exposure k, b: from frames without light, R_c: response of the channel, phi_sw: illumination of the tile through
+filter w, L_k: light of the exposure, the same for all tiles of all CCDs, u_k: small random changes of level and pattern in one channel.
+Gauss-Newton in relative residuals: what belongs to a channel is eliminated (:mod:`.channel`), then the response that channels have in
+common; what is left is a problem of the K lights alone (:mod:`.light`), where all channels meet the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vison_etl.effects.nonlinearity import channel
+from vison_etl.effects.nonlinearity.channel import Equations, Solved, State
+from vison_etl.effects.nonlinearity.data import Exposures, Floats, Mask, Noise, Tiles
+from vison_etl.effects.nonlinearity.light import Information, Light, Scatter, ShutterPrior, solve_light
+from vison_etl.effects.nonlinearity.response import Basis, is_monotone
+
+_ITERATIONS = 25
+_CONVERGED = 3e-5
+_COEFFICIENT_PRIOR = 0.5
+"""One sigma of the coefficients of f about 0: no chain bends by half."""
+
+_START_BEND = 3e-3
+_LEAST_BEND, _MOST_BEND = 1e-5, 0.1
+_WEIGHT_STEPS = (0, 1, 3)
+_SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
+_SURPRISE = 5.0
+_MAX_DOUBTFUL = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """Fitted response of one channel, and how well it describes the tiles. ``residual``: relative, shape (K, S), NaN: not used."""
+
+    basis: Basis
+    coefficients: Floats
+    covariance: Floats
+    log_illumination: Floats
+    residual: Floats
+    chi2: float
+    dof: int
+    is_monotone: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JointFit:
+    """Responses of the channels, light of the exposures, exposures whose time is not trusted."""
+
+    responses: tuple[Response, ...]
+    light: Light
+    doubtful: Mask
+    has_converged: bool
+
+
+@dataclass(slots=True, eq=False)
+class _At:
+    """Where the shared quantities stand; ``scatter`` None: to be found again. Stiffness: inverse variances of the bends of f."""
+
+    log_light: Floats
+    common: Floats
+    latency_s: Floats
+    scatter: Scatter | None
+    stiffness: float
+    own_stiffness: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shared:
+    """Step of the common coefficients, and covariance of all that is shared."""
+
+    common_step: Floats
+    covariance: Floats
+
+
+def fit_jointly(
+    exposures: Exposures,
+    channels: Sequence[Tiles],
+    noises: Sequence[Noise],
+    basis: Basis,
+    shutter: ShutterPrior,
+    doubtful: Mask,
+) -> JointFit:
+    """Fit the responses of all channels, the light of all exposures and the latency of the shutter.
+
+    Parameters
+    ----------
+    exposures
+        K lit exposures.
+    channels, noises
+        One each per channel; at least one.
+    basis
+        Of the responses of all channels.
+    shutter
+        Prior of the latency beyond its table.
+    doubtful
+        Exposures known to be outliers in light, shape (K,). More are found on the way: those further than 5 sigma from what all others
+        say of them.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the equations are singular: too few levels.
+    """
+    soft = _START_BEND**-2
+    latency = np.zeros(exposures.n_lights)
+    at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
+    states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
+    doubtful, has_converged, age = doubtful.copy(), False, 0
+    for step in range(_ITERATIONS):
+        if step in _WEIGHT_STEPS:
+            for state in states:
+                state.weights = None
+        parts = _equations(exposures, channels, noises, basis, states, at)
+        solved = [channel.eliminate(part, basis.size) for part in parts]
+        light, shared = _solve_shared(exposures, shutter, parts, solved, basis, at, doubtful)
+        change = np.concatenate([light.log_light - at.log_light, shared.common_step])
+        largest = _move(states, solved, change)
+        at.log_light, at.common = light.log_light, at.common + shared.common_step
+        at.latency_s = _bounded(light.latency_s, exposures)
+        # variances are found while the rest still moves, then kept, so that what is left is a quadratic problem
+        at.scatter = None if age in _SCATTER_STEPS else light.scatter
+        if age < _VARIANCE_STEPS:
+            _update_stiffness(at, basis, states, solved, shared)
+        age += 1
+        if age > _VARIANCE_STEPS and largest < _CONVERGED:
+            has_converged = not _doubt(doubtful, light)
+            if has_converged:
+                break
+            at.scatter, age = None, _SCATTER_STEPS[-1]
+    each = zip(channels, states, parts, solved, strict=True)
+    responses = tuple(_response(tiles, basis, state, part, own, shared) for tiles, state, part, own in each)
+    return JointFit(responses, light, doubtful, has_converged)
+
+
+def _weak(basis: Basis) -> Floats:
+    return np.eye(basis.size) / _COEFFICIENT_PRIOR**2
+
+
+def _equations(
+    exposures: Exposures,
+    channels: Sequence[Tiles],
+    noises: Sequence[Noise],
+    basis: Basis,
+    states: Sequence[State],
+    at: _At,
+) -> list[Equations]:
+    parts = []
+    precision = at.own_stiffness * basis.roughness + _weak(basis)
+    for tiles, noise, state in zip(channels, noises, states, strict=True):
+        part = channel.linearise(exposures, tiles, noise, basis, state, at.log_light)
+        channel.add_prior(part, state.coefficients - at.common, precision)
+        parts.append(part)
+    return parts
+
+
+def _solve_shared(
+    exposures: Exposures,
+    shutter: ShutterPrior,
+    parts: Sequence[Equations],
+    solved: Sequence[Solved],
+    basis: Basis,
+    at: _At,
+    doubtful: Mask,
+) -> tuple[Light, _Shared]:
+    """Eliminate the common response, solve for the lights, go back."""
+    matrix, right = channel.left(parts, solved)
+    k, m = at.log_light.size, basis.size
+    if len(parts) == 1:
+        # one channel has all its bends for itself: nothing is common
+        information = Information(at.log_light, right[:k], matrix[:k, :k])
+        light = solve_light(exposures, shutter, information, at.latency_s, doubtful, at.scatter)
+        covariance = np.zeros((k + m, k + m))
+        covariance[:k, :k] = light.covariance
+        return light, _Shared(np.zeros(m), covariance)
+    prior = at.stiffness * basis.roughness + _weak(basis)
+    inverse = np.linalg.inv(matrix[k:, k:] + prior)
+    by_light = inverse @ matrix[k:, :k]
+    pull = right[k:] - prior @ at.common
+    hessian = matrix[:k, :k] - matrix[:k, k:] @ by_light
+    information = Information(at.log_light, right[:k] - by_light.T @ pull, 0.5 * (hessian + hessian.T))
+    light = solve_light(exposures, shutter, information, at.latency_s, doubtful, at.scatter)
+    step = inverse @ pull - by_light @ (light.log_light - at.log_light)
+    mixed = -by_light @ light.covariance
+    common = inverse + by_light @ light.covariance @ by_light.T
+    return light, _Shared(step, np.block([[light.covariance, mixed.T], [mixed, common]]))
+
+
+def _covariances(own: Solved, shared: _Shared) -> tuple[Floats, Floats]:
+    """Return the covariance of the coefficients of a channel, and of their difference from the common ones."""
+    m = own.coefficients.shape[0]
+    by_shared = -own.by_shared[-m:]
+    difference = by_shared.copy()
+    difference[:, -m:] -= np.eye(m)
+    return (
+        own.coefficients + by_shared @ shared.covariance @ by_shared.T,
+        own.coefficients + difference @ shared.covariance @ difference.T,
+    )
+
+
+def _update_stiffness(
+    at: _At, basis: Basis, states: Sequence[State], solved: Sequence[Solved], shared: _Shared
+) -> None:
+    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017)."""
+    m = basis.size
+    if len(states) > 1:
+        at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
+    differences = [state.coefficients - at.common for state in states]
+    covariances = [_covariances(own, shared)[1] for own in solved]
+    at.own_stiffness = _likeliest(at.own_stiffness, basis, differences, covariances)
+
+
+def _likeliest(stiffness: float, basis: Basis, values: Sequence[Floats], covariances: Sequence[Floats]) -> float:
+    free = rough = 0.0
+    for value, covariance in zip(values, covariances, strict=True):
+        free += basis.size - 1 - stiffness * float(np.sum(covariance * basis.roughness))
+        rough += float(value @ basis.roughness @ value)
+    return float(np.clip(max(free, 1e-3) / max(rough, 1e-30), _MOST_BEND**-2, _LEAST_BEND**-2))
+
+
+def _doubt(doubtful: Mask, light: Light) -> bool:
+    """Mark the exposure that is furthest from what all others say of it, if it is too far; tell whether one was."""
+    surprise = np.where(doubtful, 0.0, np.abs(light.surprise))
+    worst = int(np.argmax(surprise))
+    if surprise[worst] < _SURPRISE or np.count_nonzero(doubtful) >= _MAX_DOUBTFUL * doubtful.size:
+        return False
+    doubtful[worst] = True
+    return True
+
+
+def _bounded(latency_s: Floats, exposures: Exposures) -> Floats:
+    """Keep the open time positive while the fit is on its way."""
+    shortest = np.array([exposures.open_s[exposures.light == w].min() for w in range(exposures.n_lights)])
+    return np.maximum(latency_s, -0.9 * shortest)
+
+
+def _move(states: Sequence[State], solved: Sequence[Solved], change: Floats) -> float:
+    """Move the states of all channels to where the shared quantities are now; return the largest change of a coefficient."""
+    largest = 0.0
+    for state, own in zip(states, solved, strict=True):
+        moved = own.step - own.by_shared @ change
+        cut = state.log_illumination.size
+        state.log_illumination = state.log_illumination + moved[:cut].reshape(state.log_illumination.shape)
+        state.coefficients = state.coefficients + moved[cut:]
+        largest = max(largest, float(np.abs(moved[cut:]).max()))
+    return largest
+
+
+def _response(tiles: Tiles, basis: Basis, state: State, part: Equations, own: Solved, shared: _Shared) -> Response:
+    """Return the fitted response. The last step was too small to count, so that the residuals are those before it."""
+    used = tiles.counts
+    seen = int(np.count_nonzero(used.any(axis=0))) * state.log_illumination.shape[0]
+    return Response(
+        basis=basis,
+        coefficients=state.coefficients,
+        covariance=_covariances(own, shared)[0],
+        log_illumination=state.log_illumination,
+        residual=np.where(used, part.residual, np.nan),
+        chi2=part.chi2,
+        dof=int(np.count_nonzero(used)) - int(np.count_nonzero(used.any(axis=1))) - seen - basis.size,
+        is_monotone=is_monotone(basis, state.coefficients),
+    )
