@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
-)
+ALGEBRA = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables that libraries of linear algebra read when they are loaded."""
+
+ONE_THREAD = dict.fromkeys((*ALGEBRA, "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 """One thread per worker, the same everywhere: results are equal to the bit and N workers use N cores."""
 
 

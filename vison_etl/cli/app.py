@@ -48,11 +48,20 @@ def _watch_interrupts() -> list[int]:
 
 
 def _run() -> int:
+    _one_thread_of_algebra()
     from vison_etl.cli.commands import app
     from vison_etl.cli.console import prepare_streams
 
     prepare_streams()
     return int(app(standalone_mode=False) or 0)
+
+
+def _one_thread_of_algebra() -> None:
+    """Keep linear algebra to one thread, as in workers: its matrices are small, and sums then have one order on every machine."""
+    from vison_etl.one_thread import ALGEBRA
+
+    for name in ALGEBRA:
+        os.environ.setdefault(name, "1")
 
 
 def __getattr__(name: str) -> object:

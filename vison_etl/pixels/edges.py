@@ -116,14 +116,15 @@ def _serial(quadrant: NDArray[Any], geometry: Geometry, kept: tuple[int, int], c
     for edge, lines in (("trailing", over), ("leading", before)):
         used = np.isfinite(lines).all(axis=1) & np.isfinite(base) & np.isfinite(common)
         out = int(used.size - used.sum())
+        pixel = np.arange(lines.shape[1]) - IMAGE_PX + 1
         if used.sum() < _MIN_LINES:
+            yield _without_lines("serial", edge, pixel, out)
             continue
         level = common[used] - base[used]
         mean, error, n = _clipped(lines[used] - common[used, None], clip)
         if edge == "trailing":
             error = error * own
         spread = float(np.std(level, ddof=1)) / np.sqrt(level.size)
-        pixel = np.arange(lines.shape[1]) - IMAGE_PX + 1
         yield EdgeProfile("serial", edge, pixel, mean + level.mean(), error, n, float(base[used].mean()), spread, out)
 
 
@@ -147,15 +148,21 @@ def _of_rows(
     codes = _codes(quadrant[rows, prescan.x0 : prescan.x1])
     pre, base = _values(codes), row_offsets(codes)
     used = np.isfinite(lines).all(axis=1)
+    pixel, out = np.arange(lines.shape[1]) - last, int(used.size - used.sum())
     if used.sum() < _MIN_LINES:
+        yield _without_lines("parallel", edge, pixel, out)
         return
     mean, error, n = _clipped(lines[used] - base, clip)
     # rows differ by the noise that all their pixels share: the scatter of the prescan about the mean of its row says how well it is known
     scatter = np.nanvar(pre, axis=1, ddof=1) / np.isfinite(pre).sum(axis=1)
     error = np.sqrt(error**2 + np.nanmedian(scatter))
-    pixel = np.arange(lines.shape[1]) - last
-    out = int(used.size - used.sum())
     yield EdgeProfile("parallel", edge, pixel, mean, error, n, float(np.nanmean(base)), 0.0, out)
+
+
+def _without_lines(direction: str, edge: str, pixel: NDArray[np.int64], out: int) -> EdgeProfile:
+    """Return the profile of an edge that was read and has too few usable lines: NaN."""
+    unknown, none = np.full(pixel.size, np.nan), np.zeros(pixel.size, np.int64)
+    return EdgeProfile(direction, edge, pixel, unknown, unknown, none, np.nan, np.nan, out)
 
 
 def _clipped(lines: Float, sigma: float) -> tuple[Float, Float, NDArray[np.int64]]:

@@ -60,10 +60,13 @@ def test_codes_as_in_the_file_are_measured_alike(frames):
     )
 
 
-def test_a_saturated_frame_has_no_edges(frames):
+def test_a_saturated_frame_is_counted_and_has_no_values(frames):
     full = dataclasses.replace(frames[0][2], image=np.full_like(frames[0][2].image, 65535))
     columns = MEASUREMENT.function(full, MEASUREMENT.parameters).tables["edge_profiles"]
-    assert all(values == [] for values in columns.values())
+    assert set(columns["direction"]) == {"serial", "parallel"}
+    assert set(columns["mean_adu"]) == set(columns["mean_adu_err"]) == {None}
+    assert set(columns["n"]) == {0}
+    assert min(columns["n_lines_out"]) > 0
 
 
 def test_tables(found):

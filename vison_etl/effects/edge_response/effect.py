@@ -34,7 +34,7 @@ EFFECT = Effect(
             name="edges",
             tables=("edge_profiles",),
             unit="frame",
-            version=2,
+            version=3,
             parameters=measure.PARAMETERS,
             function=measure.edges,
         ),

@@ -64,7 +64,7 @@ def edges_of(profiles: pl.DataFrame, exposures: pl.DataFrame) -> Edges | None:
     Parameters
     ----------
     profiles
-        Rows of ``edge_profiles``; pixels that are NULL in any frame are left out.
+        Rows of ``edge_profiles``; frames without any value, and pixels that are NULL in any other frame, are left out.
     exposures
         ``obsid, ccd, exptime_s`` of them.
 
@@ -73,8 +73,9 @@ def edges_of(profiles: pl.DataFrame, exposures: pl.DataFrame) -> Edges | None:
     Edges or None
         None without a pixel on either side of the edge.
     """
+    is_seen = pl.col("mean_adu").is_not_null().any().over("obsid")
     whole = pl.col("mean_adu").null_count().over("pixel") == 0
-    rows = profiles.filter(whole).sort("script_column", "obsid", "pixel")
+    rows = profiles.filter(is_seen).filter(whole).sort("script_column", "obsid", "pixel")
     pixel = rows["pixel"].unique().sort().to_numpy()
     if not (pixel > 0).any() or not (pixel <= 0).any():
         return None

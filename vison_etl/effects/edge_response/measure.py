@@ -37,7 +37,8 @@ def edges(frame: RawFrame, parameters: Parameters) -> Extracted:
     Returns
     -------
     Extracted
-        Rows of ``edge_profiles``; edges that were not read or are saturated all along have none, pixels with too few values have NULL.
+        Rows of ``edge_profiles``; edges that were not read have none, pixels with too few values and edges that are saturated all along
+        have NULL.
     """
     columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
     for quadrant in QUADRANTS:
@@ -61,8 +62,8 @@ def _columns(frame: RawFrame, quadrant: str, profile: EdgeProfile) -> dict[str, 
         "mean_adu": _values(profile.mean),
         "mean_adu_err": _values(profile.error),
         "n": profile.n.tolist(),
-        "base_adu": [profile.base] * n,
-        "base_adu_err": [profile.base_error] * n,
+        "base_adu": [None if math.isnan(profile.base) else profile.base] * n,
+        "base_adu_err": [None if math.isnan(profile.base_error) else profile.base_error] * n,
         "n_lines_out": [profile.n_lines_out] * n,
     }
 
