@@ -30,7 +30,7 @@ from vison_etl.results.publish import publish
 from vison_etl.simulate.day import simulate_day
 
 RELEASED = Path(__file__).parents[1] / "data" / "released"
-TESTS = ("COSMETICS00", "BIAS01", "DARK01", "PTC02_730", "FLAT_STB")
+TESTS = ("COSMETICS00", "BIAS01", "DARK01", "PTC02_730", "FLAT_STB", "NL02", "MOT_WARM")
 RAW = "/data/raw"
 
 first_frames = pl.col("obsid") < 17003
@@ -51,6 +51,19 @@ CUTS: Mapping[str, pl.Expr] = {
     "dark_histogram": one_channel,
     "measured_defects": one_channel,
     "defects": one_channel,
+    "pair_covariances": one_channel & (pl.col("lag_x") < 2),
+    "edge_profiles": one_channel,
+    "tile_levels": one_channel & (pl.col("tile") < 4),
+    "functional_rows": one_channel,
+    "functional_bits": one_channel,
+    "covariances": one_channel,
+    "bfe_coefficients": one_channel,
+    "bfe_kernel": one_channel,
+    "bfe_residuals": one_channel,
+    "edge_response_points": one_channel,
+    "nonlinearity_curve": one_channel,
+    "nonlinearity_residuals": one_channel,
+    "turnoff_tiles": one_channel,
 }
 """Rows kept; of other tables all."""
 
