@@ -15,6 +15,8 @@ TABLES = ("edge_response", "edge_response_points", "cti", "edge_separation", "fu
 
 _DIRECTIONS = ("serial", "parallel")
 _SHOWN_PX = 10
+_WIDTH = 245
+_DRAWN = 10.0
 
 
 def charts(tables: Tables) -> list[Figure]:
@@ -67,7 +69,9 @@ def _profiles(tables: Tables) -> Figure | None:
         alt.Y("response_ppm:Q", title="response (10⁻⁶)", scale=common.free()),
         tooltip=common.tips("ccd", "quadrant", "direction", "pixel", "response_ppm", "response_ppm_err"),
     )
-    layers = alt.layer(common.bars(base), points, common.zero_line(bare, "direction")).properties(width=290, height=150)
+    layers = alt.layer(common.bars(base), points, common.zero_line(bare, "direction")).properties(
+        width=_WIDTH, height=150
+    )
     return Figure(
         "edge_profiles",
         "Overscan behind the edge",
@@ -181,7 +185,8 @@ def _cti(tables: Tables) -> Figure | None:
         cti_e7=pl.col("cti") * 1e7,
         cti_e7_err=pl.col("cti_err") * 1e7,
     )
-    rows = common.with_bar(scaled, "cti_e7").sort("ccd", "quadrant", "direction", "fluence_kadu")
+    told = scaled.filter(pl.col("cti_e7_err") <= _DRAWN * pl.col("cti_e7_err").median().over("direction"))
+    rows = common.with_bar(told, "cti_e7").sort("ccd", "quadrant", "direction", "fluence_kadu")
     bare = alt.Chart(common.compact(rows))
     base = bare.encode(alt.X("fluence_kadu:Q", title="fluence (kADU)", scale=common.free()), color=_by_quadrant(rows))
     y = alt.Y("cti_e7:Q", title="CTI (10⁻⁷)", scale=common.free())
@@ -191,11 +196,11 @@ def _cti(tables: Tables) -> Figure | None:
         common.bars(base),
         base.mark_point(size=30).encode(y, tooltip=tips),
         common.zero_line(bare, "direction"),
-    ).properties(width=290, height=160)
+    ).properties(width=_WIDTH, height=160)
     return Figure(
         "cti_fluence",
         "Charge-transfer inefficiency against fluence",
-        "Deferred charge of the whole tail over level and transfers, below full well; what is beyond the overscan is extrapolated. Errors of the fluences of "
+        "Fraction of the charge left behind at each transfer, below full well. Fluences with more than ten times the median error are not drawn. Errors of the fluences of "
         "a channel are correlated: they share the structure of the offset and the shape of the tail. Bars: one sigma.",
         _panels(layers, rows),
     )
@@ -266,7 +271,7 @@ def _full_well(tables: Tables) -> Figure | None:
         one,
         base.mark_line(strokeWidth=1, opacity=0.6).encode(x, y, color=colour),
         base.mark_point(size=30).encode(x, y, color=colour, tooltip=tips),
-    ).properties(width=290, height=190)
+    ).properties(width=_WIDTH, height=190)
     return Figure(
         "full_well_knee",
         "Full well from the parallel overscan",

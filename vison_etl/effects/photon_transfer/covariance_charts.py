@@ -18,7 +18,7 @@ _MAIN_LAGS = ((1, 0), (0, 1), (1, 1), (2, 0), (0, 2))
 _USED = "datum.used"
 _TAIL_POINTS = 24
 _DRAWN_PX = 2.5
-_LAG_WIDTH = 142
+_LAG_WIDTH = 120
 _LAG_SPACING = 12
 
 
@@ -59,7 +59,8 @@ def _gain_against_fluence(tables: Tables) -> Figure | None:
     frame = frame.with_columns(
         departure_pct=percent, departure_pct_err=100.0 * pl.col("gain_e_per_adu_err") / pl.col("adopted")
     )
-    rows = common.with_bar(frame, "departure_pct").select(
+    barred = common.with_bar(frame, "departure_pct").with_columns(pl.col("bar_lo", "bar_hi").clip(-2.0, 2.0))
+    rows = barred.select(
         "ccd", "quadrant", "script_column", "model", "fluence_adu", "gain_e_per_adu", "gain_e_per_adu_err",
         "departure_pct", "residual_sigma", "used", "bar_lo", "bar_hi",
     )  # fmt: skip
@@ -90,6 +91,8 @@ def _against_signal(tables: Tables) -> Figure | None:
     names = [f"lag ({x}, {y}) px" for x, y in _MAIN_LAGS]
     frame = common.given(tables, "covariances").with_columns(lag=lag).filter(pl.col("lag").is_in(names))
     frame = frame.filter(pl.col("mean_adu") > 0).drop_nulls("covariance_adu2")
+    brightest = pl.col("mean_adu").filter(pl.col("used")).max().over("ccd", "quadrant")
+    frame = frame.filter((pl.col("mean_adu") <= brightest).fill_null(value=True))
     if frame.is_empty():
         return None
     mu = 1e-3 * pl.col("mean_adu")
@@ -128,7 +131,7 @@ def _against_signal(tables: Tables) -> Figure | None:
         "Covariances of neighbours against signal",
         "Covariance over mean signal of pixels 1 and 2 px apart along x, y and the diagonal, CCDs from top to bottom. A kernel "
         "that does not depend on the signal makes nearly straight lines through the noise at zero signal; lines: the fit. "
-        "Bars: one sigma; hollow: left out of the fit.",
+        "Bars: one sigma; hollow: left out of the fit. Levels above the brightest that was fitted are not drawn.",
         _by_ccd(rows, draw),
     )
 

@@ -99,8 +99,9 @@ def _points(points: pl.DataFrame, models: pl.DataFrame, tiles: pl.DataFrame, lev
 
 
 def _line(models: pl.DataFrame, points: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
-    """Return the model of each channel at `LINE_POINTS` signals from its faintest to its brightest point."""
-    ends = points.group_by(*CHANNEL).agg(lo=pl.col("mean_adu").min(), hi=pl.col("mean_adu").max())
+    """Return the model of each channel at `LINE_POINTS` signals from its faintest point to the brightest that was fitted."""
+    brightest = pl.coalesce(pl.col("mean_adu").filter(pl.col("used")).max(), pl.col("mean_adu").max())
+    ends = points.group_by(*CHANNEL).agg(lo=pl.col("mean_adu").min(), hi=brightest)
     steps = pl.DataFrame({"step": np.linspace(0.0, 1.0, LINE_POINTS)})
     grid = models.join(ends, on=list(CHANNEL)).join(steps, how="cross")
     signal = pl.col("lo") * (pl.col("hi") / pl.col("lo")) ** pl.col("step")
@@ -127,7 +128,7 @@ def _figure(points: pl.DataFrame, line: pl.DataFrame, models: pl.DataFrame, scal
         f"ptc_curves_{scale}",
         f"Photon-transfer curves, {words} axes",
         "Variance of one frame against mean signal, CCDs from top to bottom, quadrants from left to right; one point per pair "
-        "of frames, averaged over its tiles. Line: the adopted model. Below each: (measured - model) in sigma of the pair; "
+        "of frames, averaged over its tiles. Line: the adopted model where it was fitted. Below each: (measured - model) in sigma of the pair; "
         f"points beyond {RESIDUAL_LIMIT_SIGMA:.0f} sigma stand at the edge. Hollow: left out of the fit. Dotted: turn-off.",
         alt.vconcat(*rows, spacing=6),
         is_folded=scale == "linear",

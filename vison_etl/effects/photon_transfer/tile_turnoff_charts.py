@@ -11,7 +11,7 @@ from vison_etl.effects.figure import Figure
 from vison_etl.instrument.geometry import side_of
 from vison_etl.tables import CCDS
 
-_SIDE = 122
+_SIDE = 98
 _LEGEND = {"orient": "bottom", "direction": "horizontal", "gradientLength": 300}
 _ROWS = (("E", "F"), ("H", "G"))
 """Quadrants as they lie in the CCD frame, the upper ones first."""
