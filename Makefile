@@ -32,7 +32,7 @@ contracts: $(VENV)/.dev
 	$(VENV)/bin/lint-imports
 
 unit: $(VENV)/.dev
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 2 --dist loadscope
 
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks

@@ -23,7 +23,7 @@ def newest(lake, test):
 
 def test_a_second_run_finds_everything_up_to_date(lake):
     before = sorted((p, p.stat().st_mtime_ns) for p in lake.root.rglob("part-*.parquet"))
-    assert actions(work(lake)) == dict.fromkeys(TESTS, "up_to_date")
+    assert actions(work(lake)) == dict.fromkeys((*TESTS, "BF01_730"), "up_to_date")
     assert sorted((p, p.stat().st_mtime_ns) for p in lake.root.rglob("part-*.parquet")) == before
 
 
@@ -78,11 +78,11 @@ def test_exclusion_makes_stale_and_costs_only_the_units_it_touches(lake):
     first = newest(lake, "PTC02_730")["obsid_first"]
     exclude(lake, "BORN", (first, first), None, None, "cosmic shower")
     stale = status_table(lake, ["BORN"]).filter(pl.col("state") == "stale")
-    assert stale["test"].to_list() == ["PTC02_730"]
+    assert stale["test"].to_list() == ["PTC02_730", "BF01_730"]
     (outcome,) = work(lake, "PTC02_730")
     assert outcome.action == "stored"
-    # tiles and covariances of three CCDs
-    assert outcome.n_kept == 2 * 3 * 10
+    # tiles and covariances of the pairs of three CCDs, edges of the frames
+    assert outcome.n_kept == 2 * 3 * 10 + (72 - 3)
     for name in ("pair_tiles", "pair_covariances"):
         measured = read(lake, name, block="BORN", test="PTC02_730")
         assert measured.height > 0

@@ -31,8 +31,8 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     Frames without light (exposure time 0) are the zero signal. The fit uses script columns below ``max_fluence_adu`` and full well whose lines are
     mostly unsaturated; responses and CTI are given for every lit one of these lines.
 
-    Flags: NO_GAIN (full well in e- missing), NOT_SEPARATED (channels whose bounce and deferred charge cannot be told apart), BADFIT (the
-    length of release is at the end of its range).
+    Flags: NO_GAIN (full well in e- missing), NOT_SEPARATED (bounce and deferred charge cannot be told apart in most channels; of each one
+    ``is_separated`` says so), BADFIT (the length of release is at the end of its range).
     """
     rows: _Rows = {name: [] for name in _TABLES}
     flagged: dict[str, list[str]] = {"NO_GAIN": [], "NOT_SEPARATED": [], "BADFIT": []}
@@ -45,6 +45,8 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
             rows[name] += [{"ccd": ccd, "quadrant": quadrant, **row} for row in table]
         for name, reason in _reasons(found):
             flagged[name].append(f"{ccd} {quadrant}{reason}")
+    if 2 * len(flagged["NOT_SEPARATED"]) <= sum(row["direction"] == "serial" for row in rows["edge_separation"]):
+        flagged["NOT_SEPARATED"] = []
     tables = {name: result_frame(name, table) for name, table in rows.items()}
     flags = tuple(Flag(name, len(who), ", ".join(who)) for name, who in flagged.items() if who)
     return Calibrated(tables, flags)

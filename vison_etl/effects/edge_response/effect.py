@@ -28,7 +28,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="edge_response",
-    version=3,
+    version=4,
     measurements=(
         Measurement(
             name="edges",
