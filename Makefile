@@ -5,7 +5,7 @@ DEMO ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: demo test lint types contracts unit bench constraints clean
+.PHONY: demo test lint types contracts unit closures bench constraints clean
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
@@ -33,6 +33,9 @@ contracts: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(PY) -m pytest -n 2 --dist loadscope
+
+closures: $(VENV)/.dev
+	$(PY) -m pytest -n 2 --dist loadscope -m lengthy
 
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks

@@ -10,7 +10,7 @@ from vison_etl.results.publish import publish
 from vison_etl.simulate.day import simulate_day
 from vison_etl.simulate.quadrant import Options
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.lengthy, pytest.mark.timeout(1500)]
 BLOCKS = ("CURIE", "LORENTZ")
 
 

@@ -74,6 +74,7 @@ def test_the_usual_way_fails():
     assert abs(usual[1]) > 1.0
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "bench",
     [

@@ -22,6 +22,7 @@ print(hashlib.sha256(b"".join(values)).hexdigest())
 
 
 @pytest.mark.slow
+@pytest.mark.lengthy
 def test_any_processor_gives_the_same_to_the_bit(tmp_path: Path) -> None:
     """Compile for this processor and for the oldest of its kind, whose vectors are four times shorter."""
     digests = [
