@@ -16,7 +16,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CCDS = 102
 
 
-@pytest.fixture(scope="module", params=[0.0, 0.001, 0.01], ids=lambda rate: f"{rate} e/px/s")
+LENGTHY = [pytest.param(rate, marks=pytest.mark.lengthy) for rate in (0.0, 0.01)]
+
+
+@pytest.fixture(scope="module", params=[0.001, *LENGTHY], ids=lambda rate: f"{rate} e/px/s")
 def found(request) -> tuple[float, pl.DataFrame]:
     rows = [calibrate(measure(1000 + seed, Sky(request.param))).tables["dark_signal"] for seed in range(CCDS)]
     return request.param * 3600.0, pl.concat(rows)

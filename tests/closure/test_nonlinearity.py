@@ -15,7 +15,8 @@ from vison_etl.effects.nonlinearity.effect import EFFECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FULL_SCALE = 65536.0
-PER_RESPONSE = 100
+PER_RESPONSE = [25, pytest.param(100, marks=pytest.mark.lengthy)]
+"""Channels of each of the four responses."""
 BRIGHT = FULL_SCALE * np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85])
 FAINT = FULL_SCALE * np.array([0.01, 0.015, 0.02, 0.03, 0.05])
 LOWEST = 0.006 * FULL_SCALE
@@ -41,9 +42,9 @@ def curves(n, seed, **bench):
     return np.array(off), np.array(errors), np.array(latencies).T
 
 
-@pytest.fixture(scope="module")
-def steady():
-    return curves(PER_RESPONSE, 1)
+@pytest.fixture(scope="module", params=PER_RESPONSE)
+def steady(request):
+    return curves(request.param, 1)
 
 
 def test_within_a_tenth_of_a_per_cent_from_5_to_85_per_cent(steady):

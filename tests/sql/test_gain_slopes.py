@@ -64,6 +64,7 @@ def test_wavelength(lake: Lake) -> None:
     assert rows["PTC02_590"]["ratio_mean"] == pytest.approx(np.exp(-0.01 * 2.1 * truth.PCT_PER_100NM))
 
 
+@pytest.mark.lengthy
 def test_errors_are_those_of_the_scatter(tmp_path: Path) -> None:
     pulls: dict[str, list[float]] = {name: [] for name in QUESTIONS}
     chi2 = dof = 0.0
