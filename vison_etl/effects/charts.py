@@ -132,7 +132,7 @@ def limit_lines(limits: Sequence[tuple[float, str]]) -> list[alt.Chart]:
     frame = pl.DataFrame({"limit": [value for value, _ in limits], "name": [name for _, name in limits]})
     base = alt.Chart(compact(frame))
     rule = base.mark_rule(style="limit").encode(alt.Y("limit:Q"), tooltip=tips("name:N", "limit:Q"))
-    label = base.mark_text(style="limit-label", align="left", dx=5)
+    label = base.mark_text(style="limit-label", align="right", baseline="bottom", dx=-3, dy=-2)
     return [rule, label.encode(alt.Y("limit:Q"), x=alt.value("width"), text="name:N")]
 
 

@@ -64,7 +64,7 @@ def truncated_normal(clip: float) -> tuple[float, float]:
     return variance, (3.0 - (clip**3 + 3.0 * clip) * tail) / variance**2 - 3.0
 
 
-def _words_of(frame: NDArray[Any]) -> tuple[Frame, Decoding]:
+def words_of(frame: NDArray[Any]) -> tuple[Frame, Decoding]:
     """Return the frame as native 16-bit words and how they become codes."""
     if frame.dtype == np.dtype(np.uint16):
         return frame, AS_STORED
@@ -85,7 +85,7 @@ def pair_words(first: NDArray[Any], second: NDArray[Any], geometry: Geometry) ->
         raise ValueError(
             f"frames of shape {first.shape} and {second.shape}, geometry of {geometry.naxis1} x {geometry.naxis2} px"
         )
-    (words_1, decoding), (words_2, decoding_2) = _words_of(first), _words_of(second)
+    (words_1, decoding), (words_2, decoding_2) = words_of(first), words_of(second)
     if decoding != decoding_2:
         raise ValueError(f"the frames of a pair differ in type: {first.dtype} and {second.dtype}")
     return words_1, words_2, decoding
@@ -97,7 +97,7 @@ def box_of(geometry: Geometry, quadrant: str, x: int, y: int, width: int, height
     return int(min(rows)), int(min(columns)), height, width
 
 
-def _prescans(
+def prescan_boxes(
     geometry: Geometry, places: list[tuple[str, Tile]], window: tuple[int, int]
 ) -> tuple[_Integers, _Integers]:
     """Return the boxes of the prescan in the rows of the tiles, shape (m, 4), and which of them each tile has, -1 if none."""
@@ -113,7 +113,7 @@ def _prescans(
     return np.array(boxes, np.int64).reshape(-1, 4), np.array(of_tile, np.int64)
 
 
-def _spread(values: Floats, of_tile: _Integers) -> Floats:
+def of_bands(values: Floats, of_tile: _Integers) -> Floats:
     """Return the rows of ``values``, one per band of rows, for each tile; NaN where it has no band."""
     return np.vstack([values, np.full((1, values.shape[1]), np.nan)])[of_tile]
 
@@ -162,7 +162,7 @@ def measure_pair(
     words_1, words_2, decoding = pair_words(first, second, geometry)
     window = (vstart, geometry.quadrant_rows if vend is None else vend)
     places = [(quadrant, tile) for quadrant in QUADRANTS for tile in tiles(geometry)]
-    prescans, of_tile = _prescans(geometry, places, window)
+    prescans, of_tile = prescan_boxes(geometry, places, window)
     levels = np.hstack([box_levels(words, prescans, decoding) for words in (words_1, words_2)])
     boxes = np.array([box_of(geometry, q, t.x, t.y, t.width, t.height) for q, t in places], np.int64)
 
@@ -174,7 +174,7 @@ def measure_pair(
 
     # about its own level a prescan has no signal, so that nothing is balanced there
     noise = measured(prescans, levels)[:, [kernels.VARIANCE, kernels.VARIANCE_ERR]]
-    return _assemble(places, measured(boxes, _spread(levels, of_tile)), _spread(noise, of_tile))
+    return _assemble(places, measured(boxes, of_bands(levels, of_tile)), of_bands(noise, of_tile))
 
 
 def _assemble(places: list[tuple[str, Tile]], result: Floats, noise: Floats) -> PairTiles:

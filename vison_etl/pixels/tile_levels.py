@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vison_etl.instrument.coordinates import canonical_to_ccd
-from vison_etl.instrument.geometry import QUADRANTS, Geometry, region_window, tiles
+from vison_etl.instrument.geometry import QUADRANTS, Geometry, tiles
 from vison_etl.pixels.compiled import compiled
 from vison_etl.pixels.pair_sampling import (
-    AS_STORED,
-    FROM_FILE,
     Boxes,
     Decoding,
     Floats,
@@ -23,7 +20,7 @@ from vison_etl.pixels.pair_sampling import (
     code_of,
     median_and_sigma,
 )
-from vison_etl.pixels.pair_tiles import MIN_PIXELS, truncated_normal
+from vison_etl.pixels.pair_tiles import MIN_PIXELS, box_of, of_bands, prescan_boxes, truncated_normal, words_of
 
 _N, _MEAN, _VARIANCE, _CLIPPED, _SATURATED, _QUANTITIES = range(6)
 _SAMPLES = 900
@@ -133,34 +130,6 @@ def _limits(middle: float, sigma: float, clip: float) -> tuple[int, int]:
     return max(1, math.ceil(middle - reach)), min(65534, math.floor(middle + reach))
 
 
-def _words(image: NDArray[Any]) -> tuple[Frame, Decoding]:
-    if image.dtype == np.dtype(np.uint16):
-        return image, AS_STORED
-    if image.dtype == np.dtype(">i2"):
-        return image.view(np.uint16), FROM_FILE
-    raise ValueError(f"frame of type {image.dtype}: native uint16 or '>i2' as in the FITS file is wanted")
-
-
-def _box(geometry: Geometry, quadrant: str, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return row, column, height and width in the CCD frame of a canonical rectangle."""
-    columns, rows = canonical_to_ccd(geometry, quadrant, [x, x + width - 1], [y, y + height - 1])
-    return int(min(rows)), int(min(columns)), height, width
-
-
-def _offsets(words: Frame, decoding: Decoding, geometry: Geometry, window: tuple[int, int]) -> Floats:
-    """Return level and error of the prescan in the rows of each tile of each quadrant, shape (n, 2); NaN where not read."""
-    levels = np.full((len(QUADRANTS) * len(tiles(geometry)), 2), np.nan)
-    bands: dict[tuple[str, int, int], list[int]] = {}
-    for k, (quadrant, tile) in enumerate((q, t) for q in QUADRANTS for t in tiles(geometry)):
-        bands.setdefault((quadrant, tile.y, tile.height), []).append(k)
-    for (quadrant, y, height), members in bands.items():
-        pre = region_window(geometry, "pre", max(y, window[0]), min(y + height, window[1]))
-        if pre is not None:
-            box = _box(geometry, quadrant, pre.x0, pre.y0, pre.x1 - pre.x0, pre.y1 - pre.y0)
-            levels[members] = box_levels(words, np.array([box], np.int64), decoding)[0]
-    return levels
-
-
 def measure_levels(
     image: NDArray[Any], geometry: Geometry, *, vstart: int = 0, vend: int | None = None, clip_sigma: float = 5.0
 ) -> TileLevels:
@@ -185,11 +154,13 @@ def measure_levels(
     """
     if image.shape != (geometry.naxis2, geometry.naxis1):
         raise ValueError(f"frame of shape {image.shape}, geometry of {geometry.naxis1} x {geometry.naxis2} px")
-    words, decoding = _words(image)
+    words, decoding = words_of(image)
     places = [(quadrant, tile) for quadrant in QUADRANTS for tile in tiles(geometry)]
-    boxes = np.array([_box(geometry, q, t.x, t.y, t.width, t.height) for q, t in places], np.int64)
+    boxes = np.array([box_of(geometry, q, t.x, t.y, t.width, t.height) for q, t in places], np.int64)
     result = _measure(words, boxes, decoding, clip_sigma, truncated_normal(clip_sigma)[0])
-    offsets = _offsets(words, decoding, geometry, (vstart, geometry.quadrant_rows if vend is None else vend))
+    window = (vstart, geometry.quadrant_rows if vend is None else vend)
+    prescans, of_tile = prescan_boxes(geometry, places, window)
+    offsets = of_bands(box_levels(words, prescans, decoding), of_tile)
     n = result[:, _N].astype(np.int64)
     is_measured = n >= MIN_PIXELS
     mean, variance = (np.where(is_measured, result[:, column], np.nan) for column in (_MEAN, _VARIANCE))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vison_etl.effects.columns import or_none, values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
 from vison_etl.pixels.edges import EdgeProfile, edge_profiles
@@ -59,14 +56,10 @@ def _columns(frame: RawFrame, quadrant: str, profile: EdgeProfile) -> dict[str, 
         "direction": [profile.direction] * n,
         "edge": [profile.edge] * n,
         "pixel": profile.pixel.tolist(),
-        "mean_adu": _values(profile.mean),
-        "mean_adu_err": _values(profile.error),
+        "mean_adu": values_of(profile.mean),
+        "mean_adu_err": values_of(profile.error),
         "n": profile.n.tolist(),
-        "base_adu": [None if math.isnan(profile.base) else profile.base] * n,
-        "base_adu_err": [None if math.isnan(profile.base_error) else profile.base_error] * n,
+        "base_adu": [or_none(profile.base)] * n,
+        "base_adu_err": [or_none(profile.base_error)] * n,
         "n_lines_out": [profile.n_lines_out] * n,
     }
-
-
-def _values(column: NDArray[np.float64]) -> list[float | None]:
-    return [None if math.isnan(value) else value for value in column.tolist()]

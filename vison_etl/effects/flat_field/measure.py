@@ -64,16 +64,8 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
         MASK
             uint8: 1 no data, 2 values clipped, 4 noisy, 8 all values in one half of the frames, 16 bad in the mask given.
     """
-    geometry, n = group.geometry, len(group.obsids)
-    stack = stack_flats(
-        group.bands(band_rows_of(n, geometry)),
-        n,
-        geometry,
-        group.vstart,
-        group.vend,
-        smoothing_rows=float(parameters["smoothing_rows"]),
-        clip_sigma=float(parameters["clip_sigma"]),
-    )
+    geometry = group.geometry
+    stack = _stacked(group, parameters)
     states = _apply(stack, given)
     bins = _bins(stack, geometry, float(parameters["min_fluence_adu"]))
     light = fit_illumination(bins, geometry, int(parameters["degree"]))
@@ -84,37 +76,60 @@ def master(group: FrameGroup, parameters: Parameters, given: Given) -> Extracted
         found = _non_uniformity(stack, group, quadrant, float(parameters["pixel_clip_sigma"]))
         nonuniform[quadrant] = found
         place = {"ccd": group.ccd, "quadrant": quadrant}
-        rows.append(
-            {**place, "n_frames": n, **states, **response_row(stack, group, quadrant, light, found, bins[quadrant])}
-        )
+        row = response_row(stack, group, quadrant, light, found, bins[quadrant])
+        rows.append({**place, "n_frames": len(group.obsids), **states, **row})
         scales += [{**place, **row} for row in scale_rows(found)]
     flat = _join(stack)
     # the halves have done their work: their memory goes
     stack = replace(stack, second=flat)
     lit = {q: found for q, found in nonuniform.items() if light and q in light.level_adu}
     dq = _quality(stack, geometry, lit, mask.limits_of(parameters))
+    _add_counts(rows, dq, geometry, lit)
+    noise = {q: one.total - one.variance.value for q, one in lit.items() if one and one.total and one.variance.value}
+    _add_ratios(rows, stack, group, noise, given)
+    shown = [preview_row(kind, image, group.ccd, geometry) for kind, image in pictures(flat, geometry, light).items()]
+    cards, known = preparation_cards(parameters, **states), known_quality(given, dq.shape)
+    products = (
+        _product(stack, flat, group, light, noise, cards),
+        mask.mask_product(dq, group, parameters, cards, known),
+    )
+    tables = {"flat_response": _columns(rows), "flat_scales": _columns(scales), "previews": _columns(shown)}
+    return Extracted(tables, products)
+
+
+def _stacked(group: FrameGroup, parameters: Parameters) -> FlatStack:
+    n = len(group.obsids)
+    return stack_flats(
+        group.bands(band_rows_of(n, group.geometry)),
+        n,
+        group.geometry,
+        group.vstart,
+        group.vend,
+        smoothing_rows=float(parameters["smoothing_rows"]),
+        clip_sigma=float(parameters["clip_sigma"]),
+    )
+
+
+def _add_counts(
+    rows: list[dict[str, Any]], dq: NDArray[np.int16], geometry: Geometry, lit: Mapping[str, NonUniformity | None]
+) -> None:
+    """Add the counts of deviant pixels to the rows of the quadrants, in place; None where there is no light."""
     for row in rows:
         view = quadrant_view(dq, geometry, row["quadrant"])[image_area(geometry)]
         row.update(mask.counts_of(view) if row["quadrant"] in lit else dict.fromkeys(mask.COUNTS))
-    window = region_window(geometry, "img", group.vstart, group.vend)
-    noise = {q: one.total - one.variance.value for q, one in lit.items() if one and one.total and one.variance.value}
-    ratios = {}
-    if window and REFERENCE in given:
-        ratios = ratio_columns(flat, (stack.mask & BAD) != 0, geometry, window, noise, given[REFERENCE])
+
+
+def _add_ratios(
+    rows: list[dict[str, Any]], stack: FlatStack, group: FrameGroup, noise: Mapping[str, float], given: Given
+) -> None:
+    """Add the comparison with the flat of another wavelength to the rows of the quadrants, in place, where there is one."""
+    window = region_window(group.geometry, "img", group.vstart, group.vend)
+    if window is None or REFERENCE not in given:
+        return
+    left_out = (stack.mask & BAD) != 0
+    ratios = ratio_columns(stack.first, left_out, group.geometry, window, noise, given[REFERENCE])
     for row in rows:
         row.update(ratios.get(row["quadrant"], {}))
-    shown = [preview_row(kind, image, group.ccd, geometry) for kind, image in pictures(flat, geometry, light).items()]
-    known = known_quality(given, dq.shape)
-    products = (
-        _product(stack, flat, group, light, noise, preparation_cards(parameters, **states)),
-        mask.mask_product(dq, group, parameters, preparation_cards(parameters, **states), known),
-    )
-    tables: dict[str, Columns] = {
-        "flat_response": _columns(rows),
-        "flat_scales": _columns(scales),
-        "previews": _columns(shown),
-    }
-    return Extracted(tables, products)
 
 
 def _quality(

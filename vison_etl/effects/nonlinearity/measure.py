@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from numpy.typing import NDArray
-
+from vison_etl.effects.columns import values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.pixels.tile_levels import TileLevels, measure_levels
 
@@ -34,10 +32,5 @@ def levels(frame: RawFrame, parameters: Parameters) -> Extracted:
     )
     n = found.tile.size
     columns: dict[str, list[Any]] = {"obsid": [frame.obsid] * n, "ccd": [frame.ccd] * n}
-    columns |= {name: _values(getattr(found, name)) for name in TileLevels.__slots__}
+    columns |= {name: values_of(getattr(found, name)) for name in TileLevels.__slots__}
     return Extracted({"tile_levels": columns})
-
-
-def _values(column: NDArray[Any]) -> list[Any]:
-    """Return a column as Python values, NaN as None."""
-    return [None if isinstance(value, float) and math.isnan(value) else value for value in column.tolist()]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from numpy.typing import NDArray
-
+from vison_etl.effects.columns import values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.pixels.pair_tiles import PairTiles, measure_pair
 
@@ -29,8 +27,7 @@ def tiles(first: RawFrame, second: RawFrame, parameters: Parameters) -> Extracte
     ValueError
         If the frames are of different CCDs or sizes.
     """
-    if first.ccd != second.ccd or first.geometry != second.geometry:
-        raise ValueError(f"exposures {first.obsid} and {second.obsid} make no pair: CCD or frame size differ")
+    require_pair(first, second)
     found = measure_pair(
         first.image,
         second.image,
@@ -45,10 +42,11 @@ def tiles(first: RawFrame, second: RawFrame, parameters: Parameters) -> Extracte
         "obsid_2": [second.obsid] * n,
         "ccd": [first.ccd] * n,
     }
-    columns |= {name: _values(getattr(found, name)) for name in PairTiles.__slots__}
+    columns |= {name: values_of(getattr(found, name)) for name in PairTiles.__slots__}
     return Extracted({"pair_tiles": columns})
 
 
-def _values(column: NDArray[Any]) -> list[Any]:
-    """Return a column as Python values, NaN as None."""
-    return [None if isinstance(value, float) and math.isnan(value) else value for value in column.tolist()]
+def require_pair(first: RawFrame, second: RawFrame) -> None:
+    """Raise ``ValueError`` if two frames are of different CCDs or sizes."""
+    if first.ccd != second.ccd or first.geometry != second.geometry:
+        raise ValueError(f"exposures {first.obsid} and {second.obsid} make no pair: CCD or frame size differ")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from vison_etl.effects.columns import or_none, values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
+from vison_etl.effects.photon_transfer.measure import require_pair
 from vison_etl.pixels.covariances import measure_covariances
 from vison_etl.pixels.lag_covariances import LAGS
 
@@ -30,8 +31,7 @@ def covariances(first: RawFrame, second: RawFrame, parameters: Parameters) -> Ex
     ValueError
         If the frames are of different CCDs or sizes.
     """
-    if first.ccd != second.ccd or first.geometry != second.geometry:
-        raise ValueError(f"exposures {first.obsid} and {second.obsid} make no pair: CCD or frame size differ")
+    require_pair(first, second)
     found = measure_covariances(
         first.image,
         second.image,
@@ -50,13 +50,8 @@ def covariances(first: RawFrame, second: RawFrame, parameters: Parameters) -> Ex
         "lag_y": [y for _ in found for _, y in LAGS],
     }
     for name in _OF_QUADRANT:
-        columns[name] = [_known(getattr(one, name)) for one in found for _ in LAGS]
+        columns[name] = [or_none(getattr(one, name)) for one in found for _ in LAGS]
     for name in ("covariance_adu2", "covariance_adu2_err"):
-        columns[name] = [_known(value) for one in found for value in getattr(one, name).tolist()]
+        columns[name] = [value for one in found for value in values_of(getattr(one, name))]
     columns["n"] = [value for one in found for value in one.n.tolist()]
     return Extracted({"pair_covariances": columns})
-
-
-def _known(value: float) -> float | None:
-    """Return a number, or None for NaN."""
-    return None if math.isnan(value) else value
