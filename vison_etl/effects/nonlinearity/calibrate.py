@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from vison_etl.effects.nonlinearity.fullwell import full_wells, missing
 from vison_etl.effects.nonlinearity.light import ShutterPrior, is_separable
 from vison_etl.effects.nonlinearity.model import JointFit, Response, fit_jointly
 from vison_etl.effects.nonlinearity.noise import channel_noises, outlying_exposures, without_outlying_tiles
+from vison_etl.effects.nonlinearity.pair_sums import PairSums
+from vison_etl.effects.nonlinearity.pairs import NO_PAIRS, Checked, check, pair_sums
 from vison_etl.effects.nonlinearity.response import FULL_SCALE_ADU, make_basis
 from vison_etl.effects.rows import result_frame
 from vison_etl.tables import CCDS, QUADRANTS
@@ -38,6 +41,7 @@ class _Result:
     keys: tuple[Key, ...]
     prior: ShutterPrior
     reasons: Mapping[Key, str]
+    checked: Mapping[Key, Checked]
 
     def of_channels(self) -> Iterator[tuple[Key, Tiles, Response]]:
         """Yield key, tiles and response of each channel that was fitted."""
@@ -52,7 +56,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     does not depend on the fit.
 
     Flags: BADFIT (channels whose fit failed, is not monotone or does not describe the tiles at a probability below ``badfit_p``; exposures
-    whose light does not fit their time), SHUTTER_FREE (filters whose latency is not separable), NO_FULL_WELL, NO_GAIN (full well in ADU
+    whose light does not fit their time; channels whose photon noise contradicts the response that the exposure times give), SHUTTER_FREE (filters whose latency is not separable), NO_FULL_WELL, NO_GAIN (full well in ADU
     only), POORQUALDATA (no fit).
     """
     found = _fitted(inputs)
@@ -96,18 +100,32 @@ def _fitted(inputs: CalibrationInput) -> _Result | str:
     known = float(inputs.parameters["shutter_prior_s" if run.shutter is None else "shutter_table_prior_s"])
     prior = ShutterPrior(known, float(inputs.parameters["shutter_own_prior_s"]))
     chosen = [channels[key] for key in keys]
+    fit_to = partial(
+        fit_jointly,
+        run.exposures,
+        chosen,
+        [noise for key in keys if (noise := noises[key]) is not None],
+        make_basis(_ROOM * max(float(np.nanmax(tiles.signal_adu)) for tiles in chosen)),
+        prior,
+        outlying_exposures(run.exposures, chosen),
+    )
+    sums = pair_sums(inputs, run, {key: channels[key] for key in keys})
     try:
-        fit = fit_jointly(
-            run.exposures,
-            chosen,
-            [noise for key in keys if (noise := noises[key]) is not None],
-            make_basis(_ROOM * max(float(np.nanmax(tiles.signal_adu)) for tiles in chosen)),
-            prior,
-            outlying_exposures(run.exposures, chosen),
-        )
+        fit = fit_to()
+        checked = _checked(fit, keys, sums, float(inputs.parameters["ptc_p"]))
+        if any(one.sums is not None for one in checked.values()):
+            fit = fit_to(pairs=[checked[key].sums for key in keys])
     except np.linalg.LinAlgError as error:
         return f"the equations have no solution: {error}"
-    return _Result(replace(run, channels=channels), fit, keys, prior, reasons)
+    return _Result(replace(run, channels=channels), fit, keys, prior, reasons, checked)
+
+
+def _checked(fit: JointFit, keys: tuple[Key, ...], sums: Mapping[Key, PairSums], p_limit: float) -> dict[Key, Checked]:
+    """Compare the pairs with the responses that the exposure times alone give; where that fit failed there is nothing to compare."""
+    return {
+        key: check(response, sums[key], p_limit) if key in sums and fit.has_converged else NO_PAIRS
+        for key, response in zip(keys, fit.responses, strict=True)
+    }
 
 
 def _cleaned(run: Run, tiles: Tiles) -> Tiles:
@@ -143,6 +161,9 @@ def _headlines(found: _Result, sampled: Mapping[Key, curves.Curve], parameters: 
             "stability_pct_err": stability_err,
         }
         row |= {"flux_repeatability_pct": 100.0 * found.fit.light.scatter.flux}
+        pairs = found.checked[key]
+        row |= {"n_ptc_levels": pairs.n_levels}
+        row |= {"ptc_chi2": pairs.chi2, "ptc_dof": pairs.dof} if pairs.dof else {}
         row["fit_min_adu"], row["fit_max_adu"] = _range(tiles)
         row |= _extreme_columns(curves.largest_deviation(sampled[key], lowest))
         emva = curves.emva_linearity(response, tiles, found.run.exposures, found.fit.light, ~found.fit.doubtful)
@@ -259,6 +280,11 @@ def _flags(found: _Result, rows: list[_Row], p_limit: float) -> Iterator[Flag]:
         f"{row['ccd']} {row['quadrant']}: chi2 {row['chi2']:.0f} for {row['dof']} dof, {row['status']}"
         for row in rows
         if row.get("dof") and (row["status"] != "ok" or chdtrc(row["dof"], row["chi2"]) < p_limit)
+    ]
+    bad += [
+        f"{ccd} {quadrant}: photon noise contradicts the exposure times, {pairs.contradiction}"
+        for (ccd, quadrant), pairs in found.checked.items()
+        if pairs.contradiction is not None
     ]
     far = found.run.table.filter(pl.Series(found.fit.doubtful))["obsid"].to_list()
     bad += [f"light of exposure {obsid} does not fit its time" for obsid in far]

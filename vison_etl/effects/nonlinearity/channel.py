@@ -144,6 +144,13 @@ def add_prior(equations: Equations, difference: Floats, precision: Floats) -> No
     equations.shared_right[common] += precision @ difference
 
 
+def add_information(equations: Equations, gradient: Floats, precision: Floats) -> None:
+    """Add other knowledge of the coefficients, in place: log-likelihood gradient . dc - dc . precision . dc / 2 about where they stand."""
+    where = slice(equations.own.shape[0] - gradient.size, None)
+    equations.own[where, where] += precision
+    equations.own_right[where] += gradient
+
+
 def eliminate(equations: Equations, size: int) -> Solved:
     """Solve for the own parameters, ``size`` coefficients last."""
     scale = 1.0 / np.sqrt(np.diag(equations.own))

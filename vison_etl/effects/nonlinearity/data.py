@@ -38,6 +38,7 @@ class Tiles:
     ``signal_adu``: above offset and above the frames without light; NaN: does not count. ``n``: pixels. ``base_variance``: variance that
     the frames without light add, ADU²; ``noise_variance``: variance of one pixel without light, ADU². ``offset_variance``: of the
     offset of a frame, common to its tiles, ADU², shape (K,). ``place``: coordinates x, y, shape (S, 2), of mean 0 and rms 1.
+    ``background_adu``: mean of the frames without light above the offset.
     """
 
     signal_adu: Floats
@@ -46,6 +47,7 @@ class Tiles:
     noise_variance: float
     offset_variance: Floats
     place: Floats
+    background_adu: float
 
     @property
     def counts(self) -> Mask:

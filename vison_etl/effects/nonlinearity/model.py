@@ -5,7 +5,8 @@
 F: mean of tile s in exposure k, b: from frames without light, R_c: response of the channel, phi_sw: illumination of the tile through
 filter w, L_k: light of the exposure, the same for all tiles of all CCDs, u_k: small random changes of level and pattern in one channel.
 Gauss-Newton in relative residuals: what belongs to a channel is eliminated (:mod:`.channel`), then the response that channels have in
-common; what is left is a problem of the K lights alone (:mod:`.light`), where all channels meet the clock.
+common; what is left is a problem of the K lights alone (:mod:`.light`), where all channels meet the clock. Photon noise of pairs speaks of the
+coefficients of a channel alone (:mod:`.transfer`) and is added to its equations.
 """
 
 from __future__ import annotations
@@ -19,15 +20,20 @@ from vison_etl.effects.nonlinearity import channel
 from vison_etl.effects.nonlinearity.channel import Equations, Solved, State
 from vison_etl.effects.nonlinearity.data import Exposures, Floats, Mask, Noise, Tiles
 from vison_etl.effects.nonlinearity.light import Information, Light, Scatter, ShutterPrior, solve_light
+from vison_etl.effects.nonlinearity.pair_sums import PairSums
 from vison_etl.effects.nonlinearity.response import Basis, is_monotone
+from vison_etl.effects.nonlinearity.transfer import Nuisances, constrain, start
 
 _ITERATIONS = 25
 _CONVERGED = 3e-5
 _COEFFICIENT_PRIOR = 0.5
 """One sigma of the coefficients of f about 0: no chain bends by half."""
 
-_START_BEND = 3e-3
-_LEAST_BEND, _MOST_BEND = 1e-5, 0.1
+_LEAST_BEND, _MOST_BEND = 2e-3, 0.1
+_BEND_FREEDOM = 4.0
+"""Bends may be this many times larger than is likeliest: a smooth curve through noise is biased where the truth bends more than on the
+average, and this makes the bias small against the error."""
+
 _WEIGHT_STEPS = (0, 1, 3)
 _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
 _SURPRISE = 5.0
@@ -78,6 +84,14 @@ class _Shared:
     covariance: Floats
 
 
+@dataclass(slots=True, eq=False)
+class _Photons:
+    """Pairs of a channel and where their nuisances stand."""
+
+    sums: PairSums
+    nuisances: Nuisances
+
+
 def fit_jointly(
     exposures: Exposures,
     channels: Sequence[Tiles],
@@ -85,6 +99,7 @@ def fit_jointly(
     basis: Basis,
     shutter: ShutterPrior,
     doubtful: Mask,
+    pairs: Sequence[PairSums | None] = (),
 ) -> JointFit:
     """Fit the responses of all channels, the light of all exposures and the latency of the shutter.
 
@@ -101,22 +116,26 @@ def fit_jointly(
     doubtful
         Exposures known to be outliers in light, shape (K,). More are found on the way: those further than 5 sigma from what all others
         say of them.
+    pairs
+        Variances of pairs that constrain the slope of the response, one for each channel, or None where there are none; empty: nowhere.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         If the equations are singular: too few levels.
     """
-    soft = _START_BEND**-2
+    soft = _LEAST_BEND**-2
     latency = np.zeros(exposures.n_lights)
     at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
+    photons = [None if sums is None else _Photons(sums, start(sums)) for sums in pairs]
     doubtful, has_converged, age = doubtful.copy(), False, 0
     for step in range(_ITERATIONS):
         if step in _WEIGHT_STEPS:
             for state in states:
                 state.weights = None
         parts = _equations(exposures, channels, noises, basis, states, at)
+        _add_photons(basis, photons, states, parts)
         solved = [channel.eliminate(part, basis.size) for part in parts]
         light, shared = _solve_shared(exposures, shutter, parts, solved, basis, at, doubtful)
         change = np.concatenate([light.log_light - at.log_light, shared.common_step])
@@ -157,6 +176,17 @@ def _equations(
         channel.add_prior(part, state.coefficients - at.common, precision)
         parts.append(part)
     return parts
+
+
+def _add_photons(
+    basis: Basis, photons: Sequence[_Photons | None], states: Sequence[State], parts: Sequence[Equations]
+) -> None:
+    """Add what the photon noise says of the coefficients, in place."""
+    for one, state, part in zip(photons, states, parts, strict=False):
+        if one is not None:
+            found = constrain(basis, state.coefficients, one.sums, one.nuisances)
+            one.nuisances = found.nuisances
+            channel.add_information(part, found.gradient, found.precision)
 
 
 def _solve_shared(
@@ -206,7 +236,7 @@ def _covariances(own: Solved, shared: _Shared) -> tuple[Floats, Floats]:
 def _update_stiffness(
     at: _At, basis: Basis, states: Sequence[State], solved: Sequence[Solved], shared: _Shared
 ) -> None:
-    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017)."""
+    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017), made softer."""
     m = basis.size
     if len(states) > 1:
         at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
@@ -220,7 +250,8 @@ def _likeliest(stiffness: float, basis: Basis, values: Sequence[Floats], covaria
     for value, covariance in zip(values, covariances, strict=True):
         free += basis.size - 1 - stiffness * float(np.sum(covariance * basis.roughness))
         rough += float(value @ basis.roughness @ value)
-    return float(np.clip(max(free, 1e-3) / max(rough, 1e-30), _MOST_BEND**-2, _LEAST_BEND**-2))
+    likeliest = max(free, 1e-3) / max(rough, 1e-30)
+    return float(np.clip(likeliest / _BEND_FREEDOM**2, _MOST_BEND**-2, _LEAST_BEND**-2))
 
 
 def _doubt(doubtful: Mask, light: Light) -> bool:
