@@ -29,10 +29,11 @@ _CONVERGED = 3e-5
 _COEFFICIENT_PRIOR = 0.5
 """One sigma of the coefficients of f about 0: no chain bends by half."""
 
-_LEAST_BEND, _MOST_BEND = 2e-3, 0.1
-_BEND_FREEDOM = 4.0
-"""Bends may be this many times larger than is likeliest: a smooth curve through noise is biased where the truth bends more than on the
-average, and this makes the bias small against the error."""
+_START_BEND = 3e-3
+_LEAST_BEND, _MOST_BEND = 1e-5, 0.1
+_BEND_FREEDOM = 2.0
+"""In the end bends may be this many times larger than is likeliest. The likeliest smoothness makes the whole error smallest, with half of
+an error of it bias towards a smoother curve; this makes the bias a quarter and the error a fifth larger."""
 
 _WEIGHT_STEPS = (0, 1, 3)
 _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
@@ -124,7 +125,7 @@ def fit_jointly(
     numpy.linalg.LinAlgError
         If the equations are singular: too few levels.
     """
-    soft = _LEAST_BEND**-2
+    soft = _START_BEND**-2
     latency = np.zeros(exposures.n_lights)
     at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
@@ -146,8 +147,10 @@ def fit_jointly(
         at.scatter = None if age in _SCATTER_STEPS else light.scatter
         if age < _VARIANCE_STEPS:
             _update_stiffness(at, basis, states, solved, shared)
+        elif age == _VARIANCE_STEPS:
+            at.stiffness, at.own_stiffness = at.stiffness / _BEND_FREEDOM**2, at.own_stiffness / _BEND_FREEDOM**2
         age += 1
-        if age > _VARIANCE_STEPS and largest < _CONVERGED:
+        if age > _VARIANCE_STEPS + 1 and largest < _CONVERGED:
             has_converged = not _doubt(doubtful, light)
             if has_converged:
                 break
@@ -236,7 +239,7 @@ def _covariances(own: Solved, shared: _Shared) -> tuple[Floats, Floats]:
 def _update_stiffness(
     at: _At, basis: Basis, states: Sequence[State], solved: Sequence[Solved], shared: _Shared
 ) -> None:
-    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017), made softer."""
+    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017)."""
     m = basis.size
     if len(states) > 1:
         at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
@@ -250,8 +253,7 @@ def _likeliest(stiffness: float, basis: Basis, values: Sequence[Floats], covaria
     for value, covariance in zip(values, covariances, strict=True):
         free += basis.size - 1 - stiffness * float(np.sum(covariance * basis.roughness))
         rough += float(value @ basis.roughness @ value)
-    likeliest = max(free, 1e-3) / max(rough, 1e-30)
-    return float(np.clip(likeliest / _BEND_FREEDOM**2, _MOST_BEND**-2, _LEAST_BEND**-2))
+    return float(np.clip(max(free, 1e-3) / max(rough, 1e-30), _MOST_BEND**-2, _LEAST_BEND**-2))
 
 
 def _doubt(doubtful: Mask, light: Light) -> bool:
