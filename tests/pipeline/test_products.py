@@ -124,6 +124,13 @@ def test_tests_of_the_same_rank_do_not_wait_for_each_other(lake, view):
     assert choose(lake, view, "BIAS01") == ()
 
 
+def test_a_kernel_may_be_of_the_frames_themselves(lake, view):
+    store(lake, "PTC01", 1, kind="mask")
+    assert not choose(lake, view, "PTC01", kind="mask")
+    own = store(lake, "PTC01", 2, kind="bfe_kernel")
+    assert [p.run_id for p in choose(lake, view, "PTC01", kind="bfe_kernel")] == [own]
+
+
 def test_what_the_user_names(lake, view, tmp_path):
     store(lake, "BIAS02", 1)
     assert [p.run_id for p in choose(lake, view, "PTC01", {"master_bias": "r1"})] == ["r1"]

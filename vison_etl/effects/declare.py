@@ -166,10 +166,11 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """Result tables, without run_id, block, test and acquisition, and flags."""
+    """Result tables, without run_id, block, test and acquisition; flags; and products, one of each kind per CCD."""
 
     tables: Mapping[str, pl.DataFrame]
     flags: tuple[Flag, ...] = ()
+    products: tuple[Product, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

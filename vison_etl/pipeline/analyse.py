@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,12 +12,13 @@ import polars as pl
 
 from vison_etl.campaign.checks import check
 from vison_etl.campaign.overrides import exclude_channels
-from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Flag
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Flag, Product
 from vison_etl.lake.parts import partition_filters, read
 from vison_etl.lake.paths import Lake
 from vison_etl.lake.runs import new_run_id, write_run
 from vison_etl.pipeline import store
 from vison_etl.pipeline.block import BlockView
+from vison_etl.pipeline.calibrated_products import write_products
 from vison_etl.pipeline.digest import digest_of
 from vison_etl.pipeline.executors import Runner
 from vison_etl.pipeline.inputs import adopted_rows
@@ -24,13 +26,14 @@ from vison_etl.pipeline.job import Job, Options, Outcome, latest_run, prepare, s
 from vison_etl.pipeline.measure import Measured, Progress, measure
 from vison_etl.pipeline.products import input_rows
 from vison_etl.pipeline.recipe import effect_parameters
-from vison_etl.pipeline.sources import claimed_keys, work_on
+from vison_etl.pipeline.sources import claimed_keys, provenance, work_on
 
 
 @dataclass(slots=True)
 class _Worked:
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
     failed: bool = False
 
 
@@ -59,7 +62,8 @@ def analyse(lake: Lake, view: BlockView, test: str, options: Options, run: Runne
     _check(lake, job, worked)
     record = _record(job, worked, options.argv)
     record |= {"started_at": stamp.isoformat(), "seconds": time.perf_counter() - started}
-    write_run(lake, record, _result_tables(job, worked, measured, record["run_id"]))
+    products = [*measured.products, *_made(lake, job, worked)]
+    write_run(lake, record, _result_tables(job, worked, measured, products, record["run_id"]))
     return Outcome(
         view.block,
         test,
@@ -101,6 +105,7 @@ def _calibrate(lake: Lake, job: Job, measured: Measured) -> _Worked:
             continue
         worked.tables |= result.tables
         worked.flags += result.flags
+        worked.products += result.products
     return worked
 
 
@@ -164,7 +169,18 @@ def _record(job: Job, worked: _Worked, argv: str) -> dict[str, Any]:
     }
 
 
-def _result_tables(job: Job, worked: _Worked, measured: Measured, run_id: str) -> dict[str, pl.DataFrame]:
+def _made(lake: Lake, job: Job, worked: _Worked) -> list[dict[str, str]]:
+    """Write the products of the calibrations and return their rows."""
+    block, test, acquisition = job.view.block, job.definition.name, str(job.acquisition["acquisition"])
+    cards = provenance(block, job.definition, job.acquisition)
+    obsids = job.exposures.get_column("obsid")
+    cards |= {"OBSFIRST": obsids[0], "OBSLAST": obsids[-1]}
+    return list(write_products(lake, block, test, acquisition, worked.products, cards))
+
+
+def _result_tables(
+    job: Job, worked: _Worked, measured: Measured, products: Sequence[Mapping[str, str]], run_id: str
+) -> dict[str, pl.DataFrame]:
     keys = {
         "run_id": run_id,
         "block": job.view.block,
@@ -174,7 +190,7 @@ def _result_tables(job: Job, worked: _Worked, measured: Measured, run_id: str) -
     frames = dict(worked.tables)
     frames["flags"] = store.flag_table(worked.flags)
     frames["products"] = pl.DataFrame(
-        measured.products, schema={"kind": pl.String, "ccd": pl.String, "path": pl.String, "digest": pl.String}
+        products, schema={"kind": pl.String, "ccd": pl.String, "path": pl.String, "digest": pl.String}
     )
     tables = {name: store.conform(name, frame, keys) for name, frame in frames.items()}
     tables["run_inputs"] = store.conform("run_inputs", _run_inputs(job, measured), keys)

@@ -3,7 +3,8 @@
 What ``--set KIND=`` names, a run or a file; else the current product of that kind of the same block acquired nearest in time
 under the same read mode (flats: and wavelength), from tests that are analysed earlier; else none. Only tests of lower rank
 count, so that no two runs wait for each other. The reference of a flat is a master flat of another wavelength, that nearest to
-800 nm; it may be of the same rank if its test comes earlier by name.
+800 nm; it may be of the same rank if its test comes earlier by name. A kernel of the brighter-fatter effect may be that of the
+test itself that has the frames: only tests on the frames of others correct with it, and they are analysed later.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vison_etl.tables import CCDS
 
 _OF_ONE_WAVELENGTH = frozenset({"flat", "master_flat"})
 _REFERENCE = "reference_flat"
+_OF_THE_SAME_FRAMES = frozenset({"bfe_kernel"})
 _MADE_AS = {_REFERENCE: "master_flat"}
 """Kinds that are wanted for a purpose, and the kind that they are."""
 
@@ -153,6 +155,8 @@ def _nearest(
 
 def _is_earlier(other: str, test: str, kind: str) -> bool:
     """Return whether a test is analysed before another, so that neither can wait for the other."""
+    if other == test:
+        return kind in _OF_THE_SAME_FRAMES
     ranks = definition(other).rank, definition(test).rank
     return ranks[0] < ranks[1] or (kind == _REFERENCE and ranks[0] == ranks[1] and other < test)
 

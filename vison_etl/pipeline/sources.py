@@ -146,7 +146,7 @@ def work_on(effects: Sequence[Effect], sources: Sequence[Source], settings: Sett
 
 def _units(one: Wanted, source: Source, settings: Settings) -> tuple[UnitTask, ...]:
     parameters = measurement_parameters(one.owner, one.measurement, source.definition, settings)
-    cards, name = _cards(source), one.owner.name
+    cards, name = provenance(source.place.block, source.definition, source.acquisition), one.owner.name
     tasks = build_units(name, one.measurement, parameters, source.measured, cards, source.products)
     if source.exposures.height == source.measured.height:
         return tuple(tasks)
@@ -154,13 +154,14 @@ def _units(one: Wanted, source: Source, settings: Settings) -> tuple[UnitTask, .
     return tuple(task for task in tasks if all((frame.obsid, frame.ccd) in left for frame in task.frames))
 
 
-def _cards(source: Source) -> dict[str, Any]:
+def provenance(block: str, test: TestDefinition, acquisition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cards that say where a product comes from."""
     return {
-        "BLOCKID": source.place.block,
-        "TEST": source.definition.name,
-        "ACQUISIT": source.name,
-        "CHAMBER": source.acquisition["chamber"],
-        "WAVEL": source.definition.label_nm,
+        "BLOCKID": block,
+        "TEST": test.name,
+        "ACQUISIT": acquisition["acquisition"],
+        "CHAMBER": acquisition["chamber"],
+        "WAVEL": test.label_nm,
         "SOFTWARE": f"vison-etl {software_version()}",
     }
 
