@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vison_etl.effects.nonlinearity import channel
+from vison_etl.effects.nonlinearity.bends import START, Shared, Stiffness, covariances, likelier, softened
 from vison_etl.effects.nonlinearity.channel import Equations, Solved, State
 from vison_etl.effects.nonlinearity.data import Exposures, Floats, Mask, Noise, Tiles
 from vison_etl.effects.nonlinearity.light import Information, Light, Scatter, ShutterPrior, solve_light
@@ -26,15 +27,6 @@ from vison_etl.effects.nonlinearity.transfer import Nuisances, constrain, start
 
 _ITERATIONS = 25
 _CONVERGED = 3e-5
-_COEFFICIENT_PRIOR = 0.5
-"""One sigma of the coefficients of f about 0: no chain bends by half."""
-
-_START_BEND = 3e-3
-_LEAST_BEND, _MOST_BEND = 1e-5, 0.1
-_BEND_FREEDOM = 2.0
-"""In the end bends may be this many times larger than is likeliest. The likeliest smoothness makes the whole error smallest, with half of
-an error of it bias towards a smoother curve; this makes the bias a quarter and the error a fifth larger."""
-
 _WEIGHT_STEPS = (0, 1, 3)
 _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
 _SURPRISE = 5.0
@@ -67,22 +59,13 @@ class JointFit:
 
 @dataclass(slots=True, eq=False)
 class _At:
-    """Where the shared quantities stand; ``scatter`` None: to be found again. Stiffness: inverse variances of the bends of f."""
+    """Where the shared quantities stand; ``scatter`` None: to be found again."""
 
     log_light: Floats
     common: Floats
     latency_s: Floats
     scatter: Scatter | None
-    stiffness: float
-    own_stiffness: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shared:
-    """Step of the common coefficients, and covariance of all that is shared."""
-
-    common_step: Floats
-    covariance: Floats
+    stiffness: Stiffness
 
 
 @dataclass(slots=True, eq=False)
@@ -125,9 +108,8 @@ def fit_jointly(
     numpy.linalg.LinAlgError
         If the equations are singular: too few levels.
     """
-    soft = _START_BEND**-2
     latency = np.zeros(exposures.n_lights)
-    at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
+    at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, START)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
     photons = [None if sums is None else _Photons(sums, start(sums)) for sums in pairs]
     doubtful, has_converged, age = doubtful.copy(), False, 0
@@ -146,22 +128,21 @@ def fit_jointly(
         # variances are found while the rest still moves, then kept, so that what is left is a quadratic problem
         at.scatter = None if age in _SCATTER_STEPS else light.scatter
         if age < _VARIANCE_STEPS:
-            _update_stiffness(at, basis, states, solved, shared)
+            at.stiffness = likelier(
+                at.stiffness, basis, at.common, [state.coefficients for state in states], solved, shared
+            )
         elif age == _VARIANCE_STEPS:
-            at.stiffness, at.own_stiffness = at.stiffness / _BEND_FREEDOM**2, at.own_stiffness / _BEND_FREEDOM**2
+            at.stiffness = softened(at.stiffness)
         age += 1
         if age > _VARIANCE_STEPS + 1 and largest < _CONVERGED:
             has_converged = not _doubt(doubtful, light)
             if has_converged:
                 break
             at.scatter, age = None, _SCATTER_STEPS[-1]
-    each = zip(channels, states, parts, solved, strict=True)
-    responses = tuple(_response(tiles, basis, state, part, own, shared) for tiles, state, part, own in each)
+    errors = covariances(at.stiffness, basis, solved, shared)
+    each = zip(channels, states, parts, errors, strict=True)
+    responses = tuple(_response(tiles, basis, state, part, error) for tiles, state, part, error in each)
     return JointFit(responses, light, doubtful, has_converged)
-
-
-def _weak(basis: Basis) -> Floats:
-    return np.eye(basis.size) / _COEFFICIENT_PRIOR**2
 
 
 def _equations(
@@ -173,7 +154,7 @@ def _equations(
     at: _At,
 ) -> list[Equations]:
     parts = []
-    precision = at.own_stiffness * basis.roughness + _weak(basis)
+    precision = at.stiffness.of_own(basis)
     for tiles, noise, state in zip(channels, noises, states, strict=True):
         part = channel.linearise(exposures, tiles, noise, basis, state, at.log_light)
         channel.add_prior(part, state.coefficients - at.common, precision)
@@ -200,7 +181,7 @@ def _solve_shared(
     basis: Basis,
     at: _At,
     doubtful: Mask,
-) -> tuple[Light, _Shared]:
+) -> tuple[Light, Shared]:
     """Eliminate the common response, solve for the lights, go back."""
     matrix, right = channel.left(parts, solved)
     k, m = at.log_light.size, basis.size
@@ -210,8 +191,8 @@ def _solve_shared(
         light = solve_light(exposures, shutter, information, at.latency_s, doubtful, at.scatter)
         covariance = np.zeros((k + m, k + m))
         covariance[:k, :k] = light.covariance
-        return light, _Shared(np.zeros(m), covariance)
-    prior = at.stiffness * basis.roughness + _weak(basis)
+        return light, Shared(np.zeros(m), covariance)
+    prior = at.stiffness.of_common(basis)
     inverse = np.linalg.inv(matrix[k:, k:] + prior)
     by_light = inverse @ matrix[k:, :k]
     pull = right[k:] - prior @ at.common
@@ -221,39 +202,7 @@ def _solve_shared(
     step = inverse @ pull - by_light @ (light.log_light - at.log_light)
     mixed = -by_light @ light.covariance
     common = inverse + by_light @ light.covariance @ by_light.T
-    return light, _Shared(step, np.block([[light.covariance, mixed.T], [mixed, common]]))
-
-
-def _covariances(own: Solved, shared: _Shared) -> tuple[Floats, Floats]:
-    """Return the covariance of the coefficients of a channel, and of their difference from the common ones."""
-    m = own.coefficients.shape[0]
-    by_shared = -own.by_shared[-m:]
-    difference = by_shared.copy()
-    difference[:, -m:] -= np.eye(m)
-    return (
-        own.coefficients + by_shared @ shared.covariance @ by_shared.T,
-        own.coefficients + difference @ shared.covariance @ difference.T,
-    )
-
-
-def _update_stiffness(
-    at: _At, basis: Basis, states: Sequence[State], solved: Sequence[Solved], shared: _Shared
-) -> None:
-    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017)."""
-    m = basis.size
-    if len(states) > 1:
-        at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
-    differences = [state.coefficients - at.common for state in states]
-    covariances = [_covariances(own, shared)[1] for own in solved]
-    at.own_stiffness = _likeliest(at.own_stiffness, basis, differences, covariances)
-
-
-def _likeliest(stiffness: float, basis: Basis, values: Sequence[Floats], covariances: Sequence[Floats]) -> float:
-    free = rough = 0.0
-    for value, covariance in zip(values, covariances, strict=True):
-        free += basis.size - 1 - stiffness * float(np.sum(covariance * basis.roughness))
-        rough += float(value @ basis.roughness @ value)
-    return float(np.clip(max(free, 1e-3) / max(rough, 1e-30), _MOST_BEND**-2, _LEAST_BEND**-2))
+    return light, Shared(step, np.block([[light.covariance, mixed.T], [mixed, common]]))
 
 
 def _doubt(doubtful: Mask, light: Light) -> bool:
@@ -284,14 +233,14 @@ def _move(states: Sequence[State], solved: Sequence[Solved], change: Floats) -> 
     return largest
 
 
-def _response(tiles: Tiles, basis: Basis, state: State, part: Equations, own: Solved, shared: _Shared) -> Response:
+def _response(tiles: Tiles, basis: Basis, state: State, part: Equations, covariance: Floats) -> Response:
     """Return the fitted response. The last step was too small to count, so that the residuals are those before it."""
     used = tiles.counts
     seen = int(np.count_nonzero(used.any(axis=0))) * state.log_illumination.shape[0]
     return Response(
         basis=basis,
         coefficients=state.coefficients,
-        covariance=_covariances(own, shared)[0],
+        covariance=covariance,
         log_illumination=state.log_illumination,
         residual=np.where(used, part.residual, np.nan),
         chi2=part.chi2,

@@ -20,6 +20,9 @@ LEAST_REACH = 6
 
 LEAST_PAIRS = 6
 
+_NEAR = 3
+_MODES = 24
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairSums:
@@ -29,8 +32,9 @@ class PairSums:
     both signs, of one frame, shape (P, 2); ``covariance``: of the two, ADU⁴, (P, 2, 2). ``imbalance``: (m_1 - m_2) / (m_1 + m_2);
     ``spread``: rms of the illumination over the area, relative. ``level``: of the exposures.
 
-    ``kernel_per_e``: a_00 as the covariances foretell it by the sum rule. ``sum_per_e``: sum of a_ij over the measured lags: that beyond
-    them with its sign turned, and its error. ``noise_adu2``: variance of a pixel without light.
+    ``kernel_per_e``: a_00 as the covariances foretell it by the sum rule. ``modes_per_e``, ``mode_weights``: values that the transform of all
+    other a_ij takes over the frequencies, and how often. ``sum_per_e``: sum of a_ij over the measured lags: that beyond them with its sign
+    turned, and its error. ``noise_adu2``: variance of a pixel without light.
     """
 
     signal_adu: Floats
@@ -40,6 +44,8 @@ class PairSums:
     spread: Floats
     level: Integers
     kernel_per_e: float
+    modes_per_e: Floats
+    mode_weights: Floats
     sum_per_e: float
     sum_per_e_err: float
     noise_adu2: float
@@ -51,7 +57,7 @@ class PairSums:
     def __getitem__(self, chosen: Mask) -> PairSums:
         """Return the chosen pairs; what is common to all stays."""
         of_pairs = ("signal_adu", "variance_adu2", "covariance", "imbalance", "spread", "level")
-        common = ("kernel_per_e", "sum_per_e", "sum_per_e_err", "noise_adu2")
+        common = ("kernel_per_e", "modes_per_e", "mode_weights", "sum_per_e", "sum_per_e_err", "noise_adu2")
         return PairSums(*(getattr(self, name)[chosen] for name in of_pairs), *(getattr(self, name) for name in common))
 
 
@@ -72,10 +78,11 @@ def sum_pairs(pairs: Pairs, background_adu: float, noise_adu2: float, level: Int
     if len(pairs) < LEAST_PAIRS or pairs.reach < LEAST_REACH:
         return None
     signal = pairs.mean_adu - background_adu
-    kernel, kernel_var, noise = _quadratic_parts(pairs, signal)
+    kernel, kernel_var, noise = _kernel(pairs, signal)
     times = multiplicity(pairs.reach)
     rule = sum_rule(kernel, np.diag(kernel_var.ravel()))
     inner = float(np.sum((times * kernel).ravel()[1:]))
+    modes, mode_weights = _modes(kernel)
     both = np.stack([pairs.covariance_adu2[:, 0, 0], np.sum(times * pairs.covariance_adu2, axis=(1, 2))], axis=1)
     return PairSums(
         signal_adu=signal,
@@ -85,28 +92,52 @@ def sum_pairs(pairs: Pairs, background_adu: float, noise_adu2: float, level: Int
         spread=pairs.spread_adu / pairs.mean_adu,
         level=level,
         kernel_per_e=-inner - rule.tail_per_e,
+        modes_per_e=modes,
+        mode_weights=mode_weights,
         sum_per_e=-rule.tail_per_e,
         sum_per_e_err=rule.tail_per_e_err,
         noise_adu2=noise_adu2,
     )
 
 
-def _quadratic_parts(pairs: Pairs, signal: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit C_ij = a_ij F² + n_ij to the pairs, by weighted least squares; return a_ij, its variance and n_ij, shape (r, r).
+def _kernel(pairs: Pairs, signal: Floats) -> tuple[Floats, Floats, Floats]:
+    """Fit C_ij = a_ij F² + b_ij F³ + n_ij to the pairs by weighted least squares; return a_ij, its variance and n_ij, shape (r, r).
 
-    In ADU² against ADU, a_ij is per electron whatever the gain. What is of third order in the signal is left out: beyond the nearest
-    neighbours it is small, because the a_ij add up to nothing. At (0, 0), where there are photons too, it means nothing.
+    In ADU² against ADU, a_ij is per electron whatever the gain. The third order is fitted to the nearest neighbours alone: further out it
+    is small, because the a_ij add up to nothing. At (0, 0), where there are photons too, the result means nothing.
     """
     axes = np.arange(pairs.reach) > 0
-    copies = 1.0 + np.outer(axes, axes)
-    weight = copies * pairs.n / pairs.covariance_adu2[:, :1, :1] ** 2
-    square = signal[:, None, None] ** 2
-    total = weight.sum(axis=0)
-    middle = np.sum(weight * square, axis=0) / total
-    values = np.sum(weight * pairs.covariance_adu2, axis=0) / total
-    information = np.sum(weight * (square - middle) ** 2, axis=0)
-    slope = np.sum(weight * (square - middle) * pairs.covariance_adu2, axis=0) / information
-    return slope, 1.0 / information, values - slope * middle
+    weight = (1.0 + np.outer(axes, axes)) * pairs.n / pairs.covariance_adu2[:, :1, :1] ** 2
+    scale = float(signal.max())
+    x = signal / scale
+    near = np.zeros((pairs.reach, pairs.reach), np.bool_)
+    near[:_NEAR, :_NEAR] = True
+    slope, variance, noise = (np.zeros(near.shape) for _ in range(3))
+    for mask, powers in ((near, (0, 2, 3)), (~near, (0, 2))):
+        design = x[:, None] ** np.array(powers)
+        w = weight[:, mask]
+        information = np.einsum("pi,pl,pj->lij", design, w, design)
+        right = np.einsum("pi,pl->li", design, w * pairs.covariance_adu2[:, mask])
+        inverse = np.linalg.inv(information)
+        found = np.einsum("lij,lj->li", inverse, right)
+        noise[mask], slope[mask] = found[:, 0], found[:, 1] / scale**2
+        variance[mask] = inverse[:, 1, 1] / scale**4
+    return slope, variance, noise
+
+
+def _modes(kernel: Floats) -> tuple[Floats, Floats]:
+    """Return what the transform of the a_ij but a_00 is over the frequencies: means and weights of 24 groups of like values."""
+    others = kernel.copy()
+    others[0, 0] = 0.0
+    values = spectrum(others)
+    ends = np.ones(values.shape[0])
+    ends[[0, -1]] = 0.5
+    order = np.argsort(values, axis=None)
+    weights = np.outer(ends, ends).ravel()[order]
+    groups = np.minimum((np.cumsum(weights) / weights.sum() * _MODES).astype(np.int64), _MODES - 1)
+    total = np.bincount(groups, weights, _MODES)
+    means = np.bincount(groups, weights * values.ravel()[order], _MODES) / total
+    return means, total / total.sum()
 
 
 def _sampling(pairs: Pairs, signal: Floats, kernel: Floats, noise: Floats) -> Floats:

@@ -22,6 +22,7 @@ _Z0, _Z1 = 0.015 * FULL_SCALE_ADU, 0.5 * FULL_SCALE_ADU
 _STEP = 0.3
 _DEGREE = 3
 _NEWTON_STEPS = 20
+_FINE = 20_001
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +62,13 @@ class Basis:
 
 def _coordinate(z: Floats) -> Floats:
     return np.asarray(np.log1p(np.maximum(z, -0.5 * _Z0) / _Z0) + z / _Z1)
+
+
+def signal_grid(highest_adu: float, points: int) -> Floats:
+    """Return signals from 0 to ``highest_adu``, evenly in the coordinate of the knots: dense where responses bend."""
+    fine = np.linspace(0.0, highest_adu, _FINE)
+    v = _coordinate(fine)
+    return np.asarray(np.interp(np.linspace(0.0, v[-1], points), v, fine))
 
 
 def _stretch(z: Floats) -> Floats:

@@ -3,17 +3,17 @@
 With R the response, F = R(z), z the signal of a linear chain in ADU and m = z / G electrons, of one frame (V: variance; U: sum of the
 covariances over the measured lags):
 
-    V = R'(z)² [G z phi(2 a z / G) + b z³ + d z⁴] + n + p w(F),      phi(x) = (exp x - 1) / x
+    V = R'(z)² [G² C_00(m) + b z³] + n + p w(F)
     U = R'(z)² [G z + s z²] + n' + p' w(F)
 
-a, b, d: brighter-fatter effect on the variance, a as its exact solution for one lag alone, b and d what the other lags and a change of
-the a_ij with signal add to third and fourth order. s: sum of a_ij over the measured lags, known to be what lies beyond them with its sign
-turned. So a is told by U - V, and the response by how V and U go with F beside these. p, p': charge of particles below the clip, which
-reaches further down where the noise is small, w = F² / (F² + (5000 ADU)²). R(mean) = mean(R) as for the tiles; quadratic terms are averaged
-over the illumination, and unequal pairs have the factors of photon transfer.
+C_00: exact solution of the brighter-fatter equations (:mod:`vison_etl.effects.covariance.model`) with the measured a_ij, a_00 free, and
+c_ij = x a_ij, x free; b: what else is of third order. s: sum of a_ij over the measured lags, known to be what lies beyond them with its
+sign turned. So a_00 is told by U - V, and the response by how V and U go with F beside these. p, p': charge of particles below the clip,
+which reaches further down where the noise is small; each the sum of two, from 3000 and from 8000 ADU on. R(mean) = mean(R) as for the
+tiles; quadratic terms are averaged over the illumination, and unequal pairs have the factors of photon transfer.
 
-F is known to 1e-5, so that z is the inverse of R at F, and the data speak of the coefficients c of R and of the nine nuisances alone;
-these are eliminated here.
+F is known to 1e-5, so that z is the inverse of R at F, and the data speak of the coefficients c of R and of the nuisances alone; these are
+eliminated here.
 """
 
 from __future__ import annotations
@@ -22,29 +22,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vison_etl.effects.covariance.model import solve
 from vison_etl.effects.nonlinearity.data import Floats
 from vison_etl.effects.nonlinearity.pair_sums import PairSums
 from vison_etl.effects.nonlinearity.response import Basis, invert, respond
 
-LOG_G, KERNEL, CUBIC, QUARTIC, SUM, NOISE, NOISE_OF_SUM, PARTICLES, PARTICLES_OF_SUM = range(9)
-"""Nuisances: ln G, a, b, d, s, n, n', p, p'."""
+LOG_G, KERNEL, CHANGE, CUBIC, SUM, NOISE, NOISE_OF_SUM = range(7)
+"""Nuisances: ln G, a_00, x, b, s, n, n'; then p and p' from 3000 ADU on, p and p' from 8000 ADU on."""
 
-_SIZE = 9
+_PARTICLES_FROM_ADU = (3000.0, 8000.0)
+_SIZE = 7 + 2 * len(_PARTICLES_FROM_ADU)
 _NOISE_FRACTION = 0.1
 _NOISE_OF_SUM = 10.0
-_PARTICLES_ADU2 = 2.0
-_PARTICLES_OF_SUM_ADU2 = 20.0
-_PARTICLES_FROM_ADU = 5000.0
+_PARTICLES_ADU2 = (10.0, 100.0)
 _LEAST_KERNEL = 1e-7
-_CUBIC, _QUARTIC = 3.0, 0.5
+_CHANGE_PER_E = 5e-6
+_CUBIC = 0.1
+_MOST_EXPONENT = 4.0
 _STEPS = 6
 _FAINT = 0.3
-_SERIES = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nuisances:
-    """Where the nuisances stand, and what is known of them: mean and inverse variance of the prior, 0 where nothing is. Shape (9,)."""
+    """Where the nuisances stand, and what is known of them: mean and inverse variance of the prior, 0 where nothing is. Shape (11,)."""
 
     value: Floats
     prior: Floats
@@ -85,42 +86,50 @@ def start(sums: PairSums) -> Nuisances:
     value[[LOG_G, KERNEL, SUM]] = np.log(per_adu), sums.kernel_per_e, sums.sum_per_e
     value[[NOISE, NOISE_OF_SUM]] = sums.noise_adu2
     sigma = {
+        CHANGE: _CHANGE_PER_E,
         CUBIC: _CUBIC * kernel**2 / per_adu,
-        QUARTIC: _QUARTIC * kernel**3 / per_adu**2,
         SUM: sums.sum_per_e_err,
         NOISE: _NOISE_FRACTION * sums.noise_adu2,
         NOISE_OF_SUM: _NOISE_OF_SUM * sums.noise_adu2,
-        PARTICLES: _PARTICLES_ADU2,
-        PARTICLES_OF_SUM: _PARTICLES_OF_SUM_ADU2,
     }
+    sigma |= {NOISE_OF_SUM + 1 + k: _PARTICLES_ADU2[k % 2] for k in range(_SIZE - NOISE_OF_SUM - 1)}
     for place, error in sigma.items():
         precision[place] = error**-2
     return Nuisances(value, value.copy(), precision)
 
 
-def _phi(x: Floats) -> tuple[Floats, Floats]:
-    """Return (exp x - 1) / x and its derivative."""
-    small = np.abs(x) < _SERIES
-    safe = np.where(small, 1.0, x)
-    value = np.where(small, 1.0 + x / 2.0 + x**2 / 6.0, np.expm1(safe) / safe)
-    slope = np.where(small, 0.5 + x / 3.0 + x**2 / 8.0, (np.exp(safe) * (safe - 1.0) + 1.0) / safe**2)
-    return value, slope
+def _charge_variance(sums: PairSums, m: Floats, kernel: float, change: float) -> Floats:
+    """Return C_00(m), e², and its derivatives by m, a_00 and x, shape (4, P).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the exponents leave the range of the quadrature: no kernel of a sensor.
+    """
+    a = (kernel + sums.modes_per_e)[None]
+    c = change * a
+    if np.max(np.abs(2.0 * a * m.max()) + np.abs(c) * m.max() ** 2) > _MOST_EXPONENT:
+        raise np.linalg.LinAlgError("the brighter-fatter effect of the pairs cannot be told")
+    value, by_a, by_c = solve(a, c, m)
+    slope = 1.0 + 2.0 * (a + c * m[:, None, None]) * value
+    parts = np.stack([value, slope, by_a + change * by_c, a * by_c])
+    return np.asarray(parts[:, :, 0] @ sums.mode_weights)
 
 
 def _charge(sums: PairSums, z: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
     """Return what stands in the brackets, (P, 2), its derivative by z, (P, 2), and by the first five nuisances, (P, 2, 5)."""
     g, a = np.exp(theta[LOG_G]), theta[KERNEL]
     even = (1.0 + sums.spread**2) * (1.0 - sums.imbalance**2)
-    phi, slope = _phi(2.0 * a * z / g)
-    square, cube, fourth = z**2, z**3, z**4
-    variance = g * z * phi + a * (even - 1.0) * square + theta[CUBIC] * cube + theta[QUARTIC] * fourth
-    by_z = g * phi + 2.0 * a * z * (slope + even - 1.0) + 3.0 * theta[CUBIC] * square + 4.0 * theta[QUARTIC] * cube
-    total = g * z + theta[SUM] * even * square
+    value, slope, by_a, by_x = _charge_variance(sums, z / g, a, theta[CHANGE])
+    square, cube = z**2, z**3
+    variance = g**2 * value + a * (even - 1.0) * square + theta[CUBIC] * cube
+    by_z = g * slope + 2.0 * a * z * (even - 1.0) + 3.0 * theta[CUBIC] * square
     by_nuisance = np.zeros((z.size, 2, 5))
-    by_nuisance[:, 0, LOG_G] = g * z * phi - 2.0 * a * square * slope
-    by_nuisance[:, 0, KERNEL] = square * (2.0 * slope + even - 1.0)
-    by_nuisance[:, 0, CUBIC], by_nuisance[:, 0, QUARTIC] = cube, fourth
+    by_nuisance[:, 0, LOG_G] = 2.0 * g**2 * value - g * z * slope
+    by_nuisance[:, 0, KERNEL] = g**2 * by_a + square * (even - 1.0)
+    by_nuisance[:, 0, CHANGE], by_nuisance[:, 0, CUBIC] = g**2 * by_x, cube
     by_nuisance[:, 1, LOG_G], by_nuisance[:, 1, SUM] = g * z, even * square
+    total = g * z + theta[SUM] * even * square
     return np.stack([variance, total], 1), np.stack([by_z, g + 2.0 * theta[SUM] * even * z], 1), by_nuisance
 
 
@@ -145,20 +154,20 @@ def _chain(basis: Basis, coefficients: Floats, signal_adu: Floats) -> _Chain:
 
 
 def _expected(sums: PairSums, chain: _Chain, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return model (P, 2) and its derivatives by the nuisances, (P, 2, 9), and by the coefficients, (P, 2, m)."""
+    """Return model (P, 2) and its derivatives by the nuisances, (P, 2, 11), and by the coefficients, (P, 2, m)."""
     charge, by_z, by_first = _charge(sums, chain.z, theta)
     d2 = sums.imbalance**2
     noise = (1.0 + d2) / (1.0 - d2)
-    particles = sums.signal_adu**2 / (sums.signal_adu**2 + _PARTICLES_FROM_ADU**2)
-    rest = np.zeros((len(sums), 2, 4))
+    rest = np.zeros((len(sums), 2, _SIZE - NOISE))
     rest[:, 0, 0] = rest[:, 1, 1] = noise
-    rest[:, 0, 2] = rest[:, 1, 3] = particles
+    for k, start_adu in enumerate(_PARTICLES_FROM_ADU):
+        rest[:, 0, 2 + 2 * k] = rest[:, 1, 3 + 2 * k] = sums.signal_adu**4 / (sums.signal_adu**4 + start_adu**4)
     gain = chain.gain[:, None]
     by_nuisance = np.concatenate([gain[:, :, None] * by_first, rest], axis=2)
     by_coefficient = gain[:, :, None] * (
         charge[:, :, None] * chain.dlog[:, None, :] + by_z[:, :, None] * chain.dz[:, None, :]
     )
-    return gain * charge + rest @ theta[5:], by_nuisance, by_coefficient
+    return gain * charge + rest @ theta[NOISE:], by_nuisance, by_coefficient
 
 
 def _whitener(covariance: Floats) -> Floats:
