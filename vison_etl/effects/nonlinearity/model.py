@@ -26,11 +26,14 @@ from vison_etl.effects.nonlinearity.response import Basis, is_monotone
 from vison_etl.effects.nonlinearity.transfer import Nuisances, constrain, start
 
 _ITERATIONS = 25
+"""At most so many steps until all settles, and again after exposures were found to be doubtful."""
+
 _CONVERGED = 3e-5
 _WEIGHT_STEPS = (0, 1, 3)
 _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
-_SURPRISE = 5.0
+_SURPRISE, _ALIKE = 5.0, 0.5
 _MAX_DOUBTFUL = 0.2
+_MAD, _NARROW, _NARROWEST = 1.4826, 0.7, 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,8 +115,8 @@ def fit_jointly(
     at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, START)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
     photons = [None if sums is None else _Photons(sums, start(sums)) for sums in pairs]
-    doubtful, has_converged, age = doubtful.copy(), False, 0
-    for step in range(_ITERATIONS):
+    doubtful, has_converged, age, step, left = doubtful.copy(), False, 0, 0, _ITERATIONS
+    while left and not has_converged:
         if step in _WEIGHT_STEPS:
             for state in states:
                 state.weights = None
@@ -133,12 +136,11 @@ def fit_jointly(
             )
         elif age == _VARIANCE_STEPS:
             at.stiffness = softened(at.stiffness)
-        age += 1
+        age, step, left = age + 1, step + 1, left - 1
         if age > _VARIANCE_STEPS + 1 and largest < _CONVERGED:
             has_converged = not _doubt(doubtful, light)
-            if has_converged:
-                break
-            at.scatter, age = None, _SCATTER_STEPS[-1]
+            if not has_converged:
+                at.scatter, age, left = None, _SCATTER_STEPS[-1], _ITERATIONS
     errors = covariances(at.stiffness, basis, solved, shared)
     each = zip(channels, states, parts, errors, strict=True)
     responses = tuple(_response(tiles, basis, state, part, error) for tiles, state, part, error in each)
@@ -206,12 +208,19 @@ def _solve_shared(
 
 
 def _doubt(doubtful: Mask, light: Light) -> bool:
-    """Mark the exposure that is furthest from what all others say of it, if it is too far; tell whether one was."""
+    """Mark the exposures that are too far from what all others say of them, the worst and those like it; tell whether there were any.
+
+    Several outliers make the scatter of the light large enough to hold them: then most are far nearer than it, and the limit is
+    taken from the middle of them.
+    """
     surprise = np.where(doubtful, 0.0, np.abs(light.surprise))
-    worst = int(np.argmax(surprise))
-    if surprise[worst] < _SURPRISE or np.count_nonzero(doubtful) >= _MAX_DOUBTFUL * doubtful.size:
+    middle = max(_MAD * float(np.median(surprise[~doubtful])), _NARROWEST)
+    limit = _SURPRISE * (middle if middle < _NARROW else 1.0)
+    far = surprise > max(limit, _ALIKE * float(surprise.max()))
+    room = int(_MAX_DOUBTFUL * doubtful.size) - int(np.count_nonzero(doubtful))
+    if not far.any() or np.count_nonzero(far) > room:
         return False
-    doubtful[worst] = True
+    doubtful |= far
     return True
 
 
