@@ -12,7 +12,7 @@ from tests.effects.covariance.pairs_of import exact, inner
 from tests.effects.nonlinearity.nl_tables import CHANNELS, inputs
 from vison_etl.effects.nonlinearity import transfer
 from vison_etl.effects.nonlinearity.effect import EFFECT
-from vison_etl.effects.nonlinearity.pair_sums import sum_pairs
+from vison_etl.effects.nonlinearity.pair_sums import common_tail, fit_kernel, sum_pairs
 from vison_etl.effects.nonlinearity.response import make_basis, respond
 
 BENCH = Bench(RESPONSES["original"], flux_rms=0.003)
@@ -22,8 +22,10 @@ NOISE = TRUTH.n00_adu2
 TWO = CHANNELS[:2]
 
 
-def sums_of(truth=TRUTH, levels=LEVELS):
-    return sum_pairs(exact(inner(truth), levels), 0.0, NOISE, np.arange(levels.size))
+def sums_of(truth=TRUTH, levels=LEVELS, others=1):
+    pairs = exact(inner(truth), levels)
+    kernel = fit_kernel(pairs, 0.0)
+    return sum_pairs(pairs, 0.0, NOISE, np.arange(levels.size), kernel, common_tail([kernel] * others))
 
 
 def test_the_sum_over_lags_has_no_bend_but_that_of_the_lags_beyond():
@@ -35,6 +37,13 @@ def test_the_sum_over_lags_has_no_bend_but_that_of_the_lags_beyond():
     np.testing.assert_allclose(photons[:, 1], expected, rtol=2e-3)
     assert abs(sums.sum_per_e - beyond) < 3 * sums.sum_per_e_err
     assert abs(sums.kernel_per_e / TRUTH.a00 - 1) < 0.1
+
+
+def test_the_tail_of_many_channels_is_told_better_and_its_error_counts_once():
+    one, twelve = sums_of(), sums_of(others=12)
+    beyond = -np.sum(TRUTH.a) + np.sum(TRUTH.a[np.ix_(*2 * [np.r_[0:9, -8:0]])])
+    assert twelve.sum_per_e_err / np.sqrt(12) < 0.9 * one.sum_per_e_err
+    assert abs(twelve.sum_per_e - beyond) < twelve.sum_per_e_err / np.sqrt(12)
 
 
 def test_the_sampling_covariance_of_white_noise():
@@ -50,7 +59,7 @@ def test_the_sampling_covariance_of_white_noise():
 
 def test_too_few_pairs_or_lags_are_none():
     few = exact(inner(TRUTH), LEVELS[:5])
-    assert sum_pairs(few, 0.0, NOISE, np.arange(5)) is None
+    assert fit_kernel(few, 0.0) is None
 
 
 def test_derivatives_are_those_of_the_model():
@@ -91,7 +100,7 @@ def test_a_bent_chain_pulls_the_response_towards_the_truth():
     c = 2e-3 * np.cos(np.arange(basis.size) / 4.0)
     z = transfer.invert(basis, c, sums.signal_adu)
     bent = respond(basis, c, z)[1] ** 2
-    charge = sum_pairs(exact(inner(TRUTH), z), 0.0, NOISE, np.arange(z.size)).variance_adu2 - NOISE
+    charge = sums_of(levels=z).variance_adu2 - NOISE
     sums = replace(sums, variance_adu2=bent[:, None] * charge + NOISE)
     linear, right = (transfer.constrain(basis, at, sums, transfer.start(sums)) for at in (0.0 * c, c))
     assert right.chi2 < 1.0
