@@ -6,6 +6,8 @@ is 17 times less precise than the variance, whose bend the covariances foretell;
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,7 @@ LEAST_PAIRS = 6
 
 _NEAR = 3
 _MODES = 24
+_SCREENED = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +64,28 @@ class PairSums:
         return PairSums(*(getattr(self, name)[chosen] for name in of_pairs), *(getattr(self, name) for name in common))
 
 
-def sum_pairs(pairs: Pairs, background_adu: float, noise_adu2: float, level: Integers) -> PairSums | None:
-    """Add up the covariances of each pair; None with fewer than 6 pairs, or fewer than 6 lags per axis.
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """Quadratic part a_ij of the covariances of a channel, 1/e, its variance, and the part n_ij that does not depend on light: (r, r)."""
+
+    a_per_e: Floats
+    variance: Floats
+    noise_adu2: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Sum of the a_ij beyond the measured lags, 1/e, and its error as one channel of several may take it."""
+
+    sum_per_e: float
+    sum_per_e_err: float
+
+
+def fit_kernel(pairs: Pairs, background_adu: float) -> Kernel | None:
+    """Fit C_ij = a_ij F² + b_ij F³ + n_ij to the pairs by weighted least squares; None with fewer than 6 pairs, or 6 lags per axis.
+
+    In ADU² against ADU, a_ij is per electron whatever the gain. The third order is fitted to the nearest neighbours alone: further out it
+    is small, because the a_ij add up to nothing. At (0, 0), where there are photons too, the result means nothing.
 
     Parameters
     ----------
@@ -70,44 +93,12 @@ def sum_pairs(pairs: Pairs, background_adu: float, noise_adu2: float, level: Int
         Covariances of P pairs.
     background_adu
         Mean level of the frames without light, above the offset, which the means of ``pairs`` hold.
-    noise_adu2
-        Variance of one pixel without light.
-    level
-        Level of each pair, shape (P,).
     """
     if len(pairs) < LEAST_PAIRS or pairs.reach < LEAST_REACH:
         return None
-    signal = pairs.mean_adu - background_adu
-    kernel, kernel_var, noise = _kernel(pairs, signal)
-    times = multiplicity(pairs.reach)
-    rule = sum_rule(kernel, np.diag(kernel_var.ravel()))
-    inner = float(np.sum((times * kernel).ravel()[1:]))
-    modes, mode_weights = _modes(kernel)
-    both = np.stack([pairs.covariance_adu2[:, 0, 0], np.sum(times * pairs.covariance_adu2, axis=(1, 2))], axis=1)
-    return PairSums(
-        signal_adu=signal,
-        variance_adu2=both,
-        covariance=_sampling(pairs, signal, kernel, noise),
-        imbalance=pairs.imbalance,
-        spread=pairs.spread_adu / pairs.mean_adu,
-        level=level,
-        kernel_per_e=-inner - rule.tail_per_e,
-        modes_per_e=modes,
-        mode_weights=mode_weights,
-        sum_per_e=-rule.tail_per_e,
-        sum_per_e_err=rule.tail_per_e_err,
-        noise_adu2=noise_adu2,
-    )
-
-
-def _kernel(pairs: Pairs, signal: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit C_ij = a_ij F² + b_ij F³ + n_ij to the pairs by weighted least squares; return a_ij, its variance and n_ij, shape (r, r).
-
-    In ADU² against ADU, a_ij is per electron whatever the gain. The third order is fitted to the nearest neighbours alone: further out it
-    is small, because the a_ij add up to nothing. At (0, 0), where there are photons too, the result means nothing.
-    """
     axes = np.arange(pairs.reach) > 0
     weight = (1.0 + np.outer(axes, axes)) * pairs.n / pairs.covariance_adu2[:, :1, :1] ** 2
+    signal = pairs.mean_adu - background_adu
     scale = float(signal.max())
     x = signal / scale
     near = np.zeros((pairs.reach, pairs.reach), np.bool_)
@@ -122,7 +113,59 @@ def _kernel(pairs: Pairs, signal: Floats) -> tuple[Floats, Floats, Floats]:
         found = np.einsum("lij,lj->li", inverse, right)
         noise[mask], slope[mask] = found[:, 0], found[:, 1] / scale**2
         variance[mask] = inverse[:, 1, 1] / scale**4
-    return slope, variance, noise
+    return Kernel(slope, variance, noise)
+
+
+def common_tail(kernels: Sequence[Kernel]) -> Tail:
+    """Return what the outer lags say of those beyond, for channels of one kind of sensor, all of one reach.
+
+    The mean kernel of all channels tells it. Beyond the thickness of a sensor its electrodes screen the field, and the tail ends sooner
+    than the power law says; how far out is not known, so that half of the sum is taken, with half of it as error. This is common to the
+    channels, and each is given it times the square root of their number: so it counts once in what they say together.
+    """
+    weight = np.array([1.0 / kernel.variance for kernel in kernels])
+    total = weight.sum(axis=0)
+    mean = np.sum(weight * np.array([kernel.a_per_e for kernel in kernels]), axis=0) / total
+    rule = sum_rule(mean, np.diag((1.0 / total).ravel()))
+    half = _SCREENED * rule.tail_per_e
+    return Tail(half, math.hypot(rule.tail_per_e_err, half) * math.sqrt(len(kernels)))
+
+
+def sum_pairs(
+    pairs: Pairs, background_adu: float, noise_adu2: float, level: Integers, kernel: Kernel, tail: Tail
+) -> PairSums:
+    """Add up the covariances of each pair.
+
+    Parameters
+    ----------
+    pairs, background_adu
+        As of `fit_kernel`.
+    noise_adu2
+        Variance of one pixel without light.
+    level
+        Level of each pair, shape (P,).
+    kernel, tail
+        Of the channel, and beyond its lags.
+    """
+    signal = pairs.mean_adu - background_adu
+    times = multiplicity(pairs.reach)
+    inner = float(np.sum((times * kernel.a_per_e).ravel()[1:]))
+    modes, mode_weights = _modes(kernel.a_per_e)
+    both = np.stack([pairs.covariance_adu2[:, 0, 0], np.sum(times * pairs.covariance_adu2, axis=(1, 2))], axis=1)
+    return PairSums(
+        signal_adu=signal,
+        variance_adu2=both,
+        covariance=_sampling(pairs, signal, kernel),
+        imbalance=pairs.imbalance,
+        spread=pairs.spread_adu / pairs.mean_adu,
+        level=level,
+        kernel_per_e=-inner - tail.sum_per_e,
+        modes_per_e=modes,
+        mode_weights=mode_weights,
+        sum_per_e=-tail.sum_per_e,
+        sum_per_e_err=tail.sum_per_e_err,
+        noise_adu2=noise_adu2,
+    )
 
 
 def _modes(kernel: Floats) -> tuple[Floats, Floats]:
@@ -140,13 +183,13 @@ def _modes(kernel: Floats) -> tuple[Floats, Floats]:
     return means, total / total.sum()
 
 
-def _sampling(pairs: Pairs, signal: Floats, kernel: Floats, noise: Floats) -> Floats:
+def _sampling(pairs: Pairs, signal: Floats, kernel: Kernel) -> Floats:
     """Return the sampling covariance of variance and sum, (P, 2, 2), by Bartlett's formula over frequencies.
 
     A sum of sample covariances over lags is the mean over frequencies of the periodogram times D(k), the transform of the lags that are
     added: 1 for the variance, the Dirichlet kernel of the square for the sum. So cov = 2 mean over k of S(k)² D(k) D'(k) / n.
     """
-    lags = kernel * signal[:, None, None] ** 2 + noise
+    lags = kernel.a_per_e * signal[:, None, None] ** 2 + kernel.noise_adu2
     lags[:, 0, 0] = pairs.covariance_adu2[:, 0, 0]
     dirichlet = spectrum(np.ones((pairs.reach, pairs.reach)))
     shapes = np.stack([np.ones_like(dirichlet), dirichlet])

@@ -11,11 +11,12 @@ import polars as pl
 from scipy.special import chdtrc
 
 from vison_etl.effects.covariance.frames import measured_pairs
+from vison_etl.effects.covariance.pairs import Pairs
 from vison_etl.effects.declare import CalibrationInput
 from vison_etl.effects.nonlinearity.arrays import Key, Run
-from vison_etl.effects.nonlinearity.data import Floats, Mask, Tiles
+from vison_etl.effects.nonlinearity.data import Floats, Integers, Mask, Tiles
 from vison_etl.effects.nonlinearity.model import Response
-from vison_etl.effects.nonlinearity.pair_sums import LEAST_PAIRS, PairSums, sum_pairs
+from vison_etl.effects.nonlinearity.pair_sums import LEAST_PAIRS, PairSums, common_tail, fit_kernel, sum_pairs
 from vison_etl.effects.nonlinearity.transfer import Constraint, constrain, start
 
 _OUTLIER_SIGMA = 5.0
@@ -58,16 +59,31 @@ def pair_sums(inputs: CalibrationInput, run: Run, channels: Mapping[Key, Tiles])
     used = inputs.statistics.select("obsid", "ccd", "quadrant").unique()
     for obsid in ("obsid_1", "obsid_2"):
         table = table.join(used, left_on=[obsid, "ccd", "quadrant"], right_on=["obsid", "ccd", "quadrant"], how="semi")
-    found = {}
+    chosen = {}
     for key, tiles in channels.items():
         rows = table.filter(pl.col("ccd") == key[0], pl.col("quadrant") == key[1])
-        sums = None if rows.is_empty() else _of_channel(inputs, run, tiles, rows)
-        if sums is not None:
-            found[key] = sums
-    return found
+        if not rows.is_empty():
+            chosen[key] = _of_channel(inputs, run, tiles, rows)
+    kernels = {
+        key: kernel
+        for key, (pairs, _) in chosen.items()
+        if (kernel := fit_kernel(pairs, channels[key].background_adu)) is not None
+    }
+    # lags are those that all have, which is no restriction: one measurement made them
+    reach = {kernel.a_per_e.shape[0] for kernel in kernels.values()}
+    if len(reach) != 1:
+        return {}
+    tail = common_tail(list(kernels.values()))
+    return {
+        key: sum_pairs(
+            chosen[key][0], channels[key].background_adu, channels[key].noise_variance, chosen[key][1], kernel, tail
+        )
+        for key, kernel in kernels.items()
+    }
 
 
-def _of_channel(inputs: CalibrationInput, run: Run, tiles: Tiles, rows: pl.DataFrame) -> PairSums | None:
+def _of_channel(inputs: CalibrationInput, run: Run, tiles: Tiles, rows: pl.DataFrame) -> tuple[Pairs, Integers]:
+    """Return the pairs of a channel that count, and their levels."""
     measured = measured_pairs(rows, int(inputs.parameters["ptc_lags"]))
     place = {obsid: k for k, obsid in enumerate(run.table["obsid"].to_list())}
     frames = np.array(
@@ -81,7 +97,7 @@ def _of_channel(inputs: CalibrationInput, run: Run, tiles: Tiles, rows: pl.DataF
     saturated = measured.frame["n_saturated"].fill_null(0).to_numpy()
     good &= saturated <= float(inputs.parameters["saturated_fraction_max"]) * measured.pairs.n[:, 0, 0]
     good &= measured.pairs.mean_adu > tiles.background_adu
-    return sum_pairs(measured.pairs[good], tiles.background_adu, tiles.noise_variance, level[good, 0])
+    return measured.pairs[good], level[good, 0]
 
 
 def check(response: Response, sums: PairSums, p_limit: float) -> Checked:
