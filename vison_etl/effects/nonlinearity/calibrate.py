@@ -46,7 +46,11 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
         flags: tuple[Flag, ...] = (Flag("POORQUALDATA", len(_KEYS), found),)
     else:
         points = int(inputs.parameters["curve_points"])
-        sampled = {key: _curve(tiles, response, points) for key, tiles, response in found.of_channels()}
+        sampled = {
+            key: _curve(tiles, response, points)
+            for key, tiles, response in found.of_channels()
+            if _is_fitted(found, response)
+        }
         rows["nonlinearity"] = _headlines(found, sampled, inputs.parameters)
         rows["nonlinearity_curve"] = [row for key, curve in sampled.items() for row in _curve_rows(key, curve)]
         rows["nonlinearity_residuals"] = list(_residual_rows(found))
@@ -58,6 +62,10 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     rows["nonlinearity"] = [row | wells.get((row["ccd"], row["quadrant"]), {}) for row in rows["nonlinearity"]]
     flags += tuple(missing(rows["nonlinearity"], reasons, inputs.gain))
     return Calibrated({name: result_frame(name, some) for name, some in rows.items()}, flags, made)
+
+
+def _is_fitted(found: Fitted, response: Response) -> bool:
+    return response.is_monotone and found.fit.has_converged
 
 
 def _curve(tiles: Tiles, response: Response, points: int) -> curves.Curve:
@@ -74,7 +82,7 @@ def _headlines(found: Fitted, sampled: Mapping[Key, curves.Curve], parameters: P
     lowest = float(parameters["max_from_fraction"]) * FULL_SCALE_ADU
     for key, tiles, response in found.of_channels():
         row: _Row = {"ccd": key[0], "quadrant": key[1], "n_points": int(np.count_nonzero(tiles.counts))}
-        row |= {"status": "ok" if response.is_monotone and found.fit.has_converged else "failed"}
+        row |= {"status": "ok" if _is_fitted(found, response) else "failed"}
         row |= {
             "chi2": response.chi2,
             "dof": response.dof,
@@ -86,6 +94,9 @@ def _headlines(found: Fitted, sampled: Mapping[Key, curves.Curve], parameters: P
         row |= {"n_ptc_levels": pairs.n_levels}
         row |= {"ptc_chi2": pairs.chi2, "ptc_dof": pairs.dof} if pairs.dof else {}
         row["fit_min_adu"], row["fit_max_adu"] = signal_range(tiles)
+        rows[key] = row
+        if key not in sampled:
+            continue
         row |= _extreme_columns(curves.largest_deviation(sampled[key], lowest))
         emva = curves.emva_linearity(response, tiles, found.run.exposures, found.fit.light, ~found.fit.doubtful)
         if emva is not None:
@@ -94,7 +105,6 @@ def _headlines(found: Fitted, sampled: Mapping[Key, curves.Curve], parameters: P
                 "emva_min_pct": 100 * emva.lowest,
                 "emva_max_pct": 100 * emva.highest,
             }
-        rows[key] = row
     return list(rows.values())
 
 
@@ -207,6 +217,7 @@ def _flags(found: Fitted, rows: list[_Row], p_limit: float) -> Iterator[Flag]:
         for (ccd, quadrant), pairs in found.checked.items()
         if pairs.contradiction is not None
     ]
+    bad += [f"exposure times alone: {found.distrust}"] if found.distrust is not None else []
     far = found.run.table.filter(pl.Series(found.fit.doubtful))["obsid"].to_list()
     bad += [f"light of exposure {obsid} does not fit its time" for obsid in far]
     if bad:

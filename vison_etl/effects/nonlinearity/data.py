@@ -55,12 +55,22 @@ class Tiles:
         return np.isfinite(self.signal_adu)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """Relative variances by structure of the response finer than the knots of f, of each exposure, shape (K,): ``slope`` of the response
+    across the signals of the tiles, ``tile`` of single tiles.
+    """
+
+    slope: Floats
+    tile: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Noise:
     """Random variances of a channel beside its read noise.
 
     ``per_adu``: variance of one pixel per ADU of signal (photon noise, 1/g), ADU; relative variances: ``tile`` of single tiles,
-    ``channel`` of the whole channel, ``slope`` of a plane over it, per unit of place.
+    ``channel`` of the whole channel, ``slope`` of a plane over it, per unit of place. ``structure``: None where there is none.
     """
 
     per_adu: float
@@ -68,3 +78,4 @@ class Noise:
     channel: float
     slope: float
     dof: int
+    structure: Structure | None = None

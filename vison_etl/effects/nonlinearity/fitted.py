@@ -17,13 +17,14 @@ from vison_etl.effects.nonlinearity.noise import channel_noises, outlying_exposu
 from vison_etl.effects.nonlinearity.pair_sums import PairSums
 from vison_etl.effects.nonlinearity.pairs import NO_PAIRS, Checked, check, pair_sums
 from vison_etl.effects.nonlinearity.response import make_basis
+from vison_etl.effects.nonlinearity.structure import fit_responses
 
 _ROOM = 1.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A fit with the channels that took part in it, and why others did not."""
+    """A fit with the channels that took part in it, and why others did not; why the pattern of the tiles was not used, None if it was."""
 
     run: Run
     fit: JointFit
@@ -31,6 +32,7 @@ class Fitted:
     prior: ShutterPrior
     reasons: Mapping[Key, str]
     checked: Mapping[Key, Checked]
+    distrust: str | None
 
     def of_channels(self) -> Iterator[tuple[Key, Tiles, Response]]:
         """Yield key, tiles and response of each channel that was fitted."""
@@ -63,20 +65,21 @@ def fit_run(inputs: CalibrationInput) -> Fitted | str:
         fit_jointly,
         run.exposures,
         chosen,
-        [noise for key in keys if (noise := noises[key]) is not None],
-        make_basis(_ROOM * max(float(np.nanmax(tiles.signal_adu)) for tiles in chosen)),
-        prior,
-        outlying_exposures(run.exposures, chosen),
+        basis=make_basis(_ROOM * max(float(np.nanmax(tiles.signal_adu)) for tiles in chosen)),
+        shutter=prior,
+        doubtful=outlying_exposures(run.exposures, chosen),
     )
+    used = [noise for key in keys if (noise := noises[key]) is not None]
     sums = pair_sums(inputs, run, {key: channels[key] for key in keys})
     try:
-        fit = fit_to()
+        trusted = fit_responses(fit_to, run.exposures, chosen, used, [signal_range(tiles) for tiles in chosen])
+        fit = trusted.fit
         checked = _checked(fit, keys, sums, float(inputs.parameters["ptc_p"]))
         if any(one.sums is not None for one in checked.values()):
-            fit = fit_to(pairs=[checked[key].sums for key in keys])
+            fit = fit_to(trusted.noises, pairs=[checked[key].sums for key in keys])
     except np.linalg.LinAlgError as error:
         return f"the equations have no solution: {error}"
-    return Fitted(replace(run, channels=channels), fit, keys, prior, reasons, checked)
+    return Fitted(replace(run, channels=channels), fit, keys, prior, reasons, checked, trusted.distrust)
 
 
 def _checked(fit: JointFit, keys: tuple[Key, ...], sums: Mapping[Key, PairSums], p_limit: float) -> dict[Key, Checked]:
