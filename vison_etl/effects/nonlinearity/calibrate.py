@@ -83,12 +83,9 @@ def _headlines(found: Fitted, sampled: Mapping[Key, curves.Curve], parameters: P
     for key, tiles, response in found.of_channels():
         row: _Row = {"ccd": key[0], "quadrant": key[1], "n_points": int(np.count_nonzero(tiles.counts))}
         row |= {"status": "ok" if _is_fitted(found, response) else "failed"}
-        row |= {
-            "chi2": response.chi2,
-            "dof": response.dof,
-            "stability_pct": stability,
-            "stability_pct_err": stability_err,
-        }
+        row |= {"stability_pct": stability, "stability_pct_err": stability_err}
+        # without the pattern nothing is asked of the tiles
+        row |= {"chi2": response.chi2, "dof": response.dof} if found.distrust is None else {}
         row |= {"flux_repeatability_pct": 100.0 * found.fit.light.scatter.flux}
         pairs = found.checked[key]
         row |= {"n_ptc_levels": pairs.n_levels}
@@ -206,11 +203,15 @@ def _track_rows(found: Fitted) -> Iterator[_Row]:
         }
 
 
+def _quality(row: _Row) -> str:
+    return f"chi2 {row['chi2']:.0f} for {row['dof']} dof, " if "dof" in row else ""
+
+
 def _flags(found: Fitted, rows: list[_Row], p_limit: float) -> Iterator[Flag]:
     bad = [
-        f"{row['ccd']} {row['quadrant']}: chi2 {row['chi2']:.0f} for {row['dof']} dof, {row['status']}"
+        f"{row['ccd']} {row['quadrant']}: {_quality(row)}{row['status']}"
         for row in rows
-        if row.get("dof") and (row["status"] != "ok" or chdtrc(row["dof"], row["chi2"]) < p_limit)
+        if row["n_points"] and (row["status"] != "ok" or ("dof" in row and chdtrc(row["dof"], row["chi2"]) < p_limit))
     ]
     bad += [
         f"{ccd} {quadrant}: photon noise contradicts the exposure times, {pairs.contradiction}"

@@ -64,8 +64,9 @@ class Solved:
 
 
 def _weights(tiles: Tiles, noise: Noise, z: Floats, slope: Floats, measured: Floats) -> Weights:
-    """Return the weights: noise of each tile, and what moves level and plane of the whole channel or changes the slope of its response across
-    them; zero where a tile does not count.
+    """Return the weights: noise of each tile, and what moves level and plane of the whole channel or changes the slope of its response.
+
+    Zero where a tile does not count.
     """
     photon = (noise.per_adu * np.maximum(measured, 0.0) + tiles.noise_variance) / tiles.n + tiles.base_variance
     variance = photon / (z * slope) ** 2 + noise.tile

@@ -57,8 +57,9 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Structure:
-    """Relative variances by structure of the response finer than the knots of f, of each exposure, shape (K,): ``slope`` of the response
-    across the signals of the tiles, ``tile`` of single tiles.
+    """Relative variances by structure of the response finer than the knots of f, of each exposure, shape (K,).
+
+    ``slope``: of the response across the signals of the tiles, ``tile``: of single tiles.
     """
 
     slope: Floats

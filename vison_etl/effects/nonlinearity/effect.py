@@ -44,7 +44,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="nonlinearity",
-    version=2,
+    version=3,
     measurements=(
         Measurement(
             name="levels",

@@ -19,9 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import chdtrc
 
 from vison_etl.effects.nonlinearity.data import Exposures, Floats, Integers, Mask, Noise, Structure, Tiles
-from vison_etl.effects.nonlinearity.model import JointFit
+from vison_etl.effects.nonlinearity.model import JointFit, Response
 from vison_etl.effects.nonlinearity.response import deviations
 
 _GAP, _WIDTH = 0.03, 0.12
@@ -29,6 +30,7 @@ _LEAST_TILES = 12
 _SIGNIFICANT, _SIGNIFICANT_ALONE = 5.0, 6.0
 _UNTOLD_SLOPE, _UNTOLD_TILE = 10.0, 1e-3
 _COMPARED, _CONTRADICTION = 12, 4.0
+_LEAST_P = 1e-6
 _LEAST_SPREAD = 1e-3
 
 
@@ -68,9 +70,7 @@ def groups_of(exposures: Exposures, channels: Sequence[Tiles]) -> Integers:
     return found
 
 
-def structure_sigma(
-    exposures: Exposures, channels: Sequence[Tiles], noises: Sequence[Noise]
-) -> tuple[float, float]:
+def structure_sigma(exposures: Exposures, channels: Sequence[Tiles], noises: Sequence[Noise]) -> tuple[float, float]:
     """Return by how many sigma the tiles scatter more than by noise: all together, and the group of one channel where they do most."""
     groups = groups_of(exposures, channels)
     found = [
@@ -92,10 +92,10 @@ def without_pattern(exposures: Exposures, noises: Sequence[Noise]) -> list[Noise
 
 
 def contradicts(fit: JointFit, clock: JointFit, ranges: Sequence[tuple[float, float]]) -> bool:
-    """Tell whether curves with the pattern are further from those without than the errors of the latter allow: 4 sigma, at any signal
-    between the faintest and the brightest level of a channel, ``ranges``.
+    """Tell whether curves with the pattern are further from those without than the errors of the latter allow.
 
-    Both have the light of the same exposures: if all is well they differ by less than the errors of the curve without pattern.
+    More than 4 sigma at any signal between the faintest and the brightest level of a channel, ``ranges``. Both have the light of the same
+    exposures: if all is well they differ by less than the errors of the curve without pattern.
     """
     for with_it, without, (lowest, highest) in zip(fit.responses, clock.responses, ranges, strict=True):
         signals = np.geomspace(lowest, highest, _COMPARED)
@@ -105,6 +105,10 @@ def contradicts(fit: JointFit, clock: JointFit, ranges: Sequence[tuple[float, fl
         if (np.abs(value - other) > _CONTRADICTION * error).any():
             return True
     return False
+
+
+def _is_good(response: Response) -> bool:
+    return response.is_monotone and float(chdtrc(response.dof, response.chi2)) > _LEAST_P
 
 
 def fit_responses(
@@ -134,7 +138,7 @@ def fit_responses(
     fit = fit_to(noises)
     if not clock.has_converged:
         return Trusted(fit, noises, None)
-    if not fit.has_converged or not all(response.is_monotone for response in fit.responses):
+    if not fit.has_converged or not all(_is_good(response) for response in fit.responses):
         return Trusted(clock, untold, "no response fits the pattern of the tiles")
     if contradicts(fit, clock, ranges):
         return Trusted(clock, untold, "the pattern of the tiles contradicts the exposure times")
