@@ -15,7 +15,7 @@ from vison_etl.effects.nonlinearity.effect import EFFECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FULL_SCALE = 65536.0
-PER_RESPONSE = [25, pytest.param(100, marks=pytest.mark.lengthy)]
+PER_RESPONSE = [13, pytest.param(100, marks=pytest.mark.lengthy)]
 """Channels of each of the four responses."""
 BRIGHT = FULL_SCALE * np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85])
 FAINT = FULL_SCALE * np.array([0.01, 0.015, 0.02, 0.03, 0.05])

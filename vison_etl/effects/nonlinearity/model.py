@@ -34,6 +34,7 @@ _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
 _SURPRISE, _ALIKE = 5.0, 0.5
 _MAX_DOUBTFUL = 0.2
 _MAD, _NARROW, _NARROWEST = 1.4826, 0.7, 0.1
+_LEAST_OUTLIER = 3e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,12 +212,13 @@ def _doubt(doubtful: Mask, light: Light) -> bool:
     """Mark the exposures that are too far from what all others say of them, the worst and those like it; tell whether there were any.
 
     Several outliers make the scatter of the light large enough to hold them: then most are far nearer than it, and the limit is
-    taken from the middle of them.
+    taken from the middle of them. Not for what is below 0.3 %: light that repeats perfectly has no scatter to speak of.
     """
     surprise = np.where(doubtful, 0.0, np.abs(light.surprise))
     middle = max(_MAD * float(np.median(surprise[~doubtful])), _NARROWEST)
-    limit = _SURPRISE * (middle if middle < _NARROW else 1.0)
-    far = surprise > max(limit, _ALIKE * float(surprise.max()))
+    large = surprise * light.scatter.flux > _LEAST_OUTLIER
+    limit = np.where(large & (middle < _NARROW), _SURPRISE * middle, _SURPRISE)
+    far = surprise > np.maximum(limit, _ALIKE * float(surprise.max()))
     room = int(_MAX_DOUBTFUL * doubtful.size) - int(np.count_nonzero(doubtful))
     if not far.any() or np.count_nonzero(far) > room:
         return False
