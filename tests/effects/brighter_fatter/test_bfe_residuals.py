@@ -5,7 +5,7 @@ import pytest
 
 from tests.effects.brighter_fatter.test_lags_and_kernel import coefficients
 from tests.pulls import assert_pulls
-from vison_etl.effects.brighter_fatter.lags import multiplicity
+from vison_etl.effects.covariance.lags import multiplicity
 from vison_etl.effects.brighter_fatter.residuals import (
     first_order,
     inverse,

@@ -28,7 +28,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expi
 
-from vison_etl.effects.brighter_fatter.lags import Floats, Measured, errors_of
+from vison_etl.effects.covariance.lags import Floats, Measured, errors_of
 from vison_etl.pixels.brighter_fatter import Walls
 
 RATE_BOUNDS = (-3.0, -0.02)

@@ -79,15 +79,15 @@ def _widths(channel: Channel | None) -> Row:
 
 
 def _kernel(name: Row, channel: Channel) -> Iterator[Row]:
-    errors = channel.kernel.errors
-    growth = channel.growth
+    value, growth = channel.kernels.value, channel.kernels.growth
+    errors = value.errors
     growth_errors = None if growth is None else growth.errors
     for i, j in np.ndindex(errors.shape):
         row = {
             **name,
             "lag_x": i,
             "lag_y": j,
-            "kernel_per_e": float(channel.kernel.values[i, j]),
+            "kernel_per_e": float(value.values[i, j]),
             "kernel_per_e_err": float(errors[i, j]),
         }
         if growth is not None and growth_errors is not None:
