@@ -32,7 +32,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="brighter_fatter",
-    version=2,
+    version=3,
     measurements=(
         Measurement(
             name="corrected_covariances",
@@ -56,6 +56,7 @@ EFFECT = Effect(
         "bfe_widths",
         "bfe_spot_growth",
         "bfe_residuals",
+        "bfe_corrected_ptc",
     ),
     uses=("photon_transfer.tiles", "photon_transfer.covariances"),
 )

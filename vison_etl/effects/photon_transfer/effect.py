@@ -47,7 +47,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=5,
+    version=6,
     measurements=(
         Measurement(
             name="tiles",
