@@ -21,6 +21,7 @@ of the image is kept to the rounding of its numbers. No charge passes the outer 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -219,7 +220,8 @@ def correct(
     """Return the light whose charge, by equation (1), is the image.
 
     Newton's iteration with the first-order Jacobian, from the second order of the inverse series, until no pixel changes by
-    ``tolerance_e``, or by what the brightest pixel is rounded by (float32) if that is more, or ``max_rounds``.
+    ``tolerance_e``, or by what the brightest pixel is rounded by (float32) if that is more, or ``max_rounds``. It ends
+    early where a round changes more than the one before: walls so soft that no light makes the image.
 
     Parameters
     ----------
@@ -239,8 +241,9 @@ def correct(
     detector = _Detector(image_e, walls, level_walls, tolerance_e)
     light = detector.contrast(image_e)
     displaced = detector.displaced_before(light)
-    change, n = float("inf"), 0
-    while n < max_rounds and change >= tolerance_e:
+    change, before, n = math.inf, math.inf, 0
+    while n < max_rounds and tolerance_e <= change <= before:
+        before = change
         light = detector.contrast(image_e)
         light -= displaced
         missing = detector.displaced(light)
@@ -267,7 +270,7 @@ def correct_first_order(image_e: Float32, walls: Walls, *, max_rounds: int = 1, 
     tolerance_e = _reachable(tolerance_e, image_e)
     detector = _Detector(image_e, walls, None, tolerance_e)
     displaced = np.zeros_like(image_e)
-    change, n = float("inf"), 0
+    change, n = math.inf, 0
     while n < max_rounds and change >= tolerance_e:
         light = detector.contrast(image_e)
         light -= displaced

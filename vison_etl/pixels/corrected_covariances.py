@@ -70,7 +70,7 @@ def correct_frame(
     """Take the brighter-fatter effect out of the image area of one quadrant.
 
     A pixel at code 65535 holds an unknown charge, at least that of the code, which is put in; one at code 0 was not read, and the mean
-    of the others is put in, which pushes nothing. What unknown charge pushes is not known either: all pixels within the
+    of the others is put in, which pushes nothing. What unknown charge pushes is not known either: all pixels with a wall within the
     reach of the walls of such a pixel, along both axes, are marked. Charge of a cosmic ray is taken to have come with the light.
 
     Parameters
@@ -87,7 +87,7 @@ def correct_frame(
     if unknown.any() and not unknown.all():
         image[codes == 0] = image[~unknown].mean(dtype=np.float64)
         for axis in (0, 1):
-            unknown = maximum_filter1d(unknown, 2 * walls.reach + 1, axis=axis)
+            unknown = maximum_filter1d(unknown, 2 * walls.reach + 3, axis=axis)
     found = correct(image, walls, level_walls, tolerance_e=tolerance_e)
     signal = found.image
     signal /= np.float32(gain_e_per_adu)
