@@ -59,7 +59,9 @@ def frame(detector: Detector, mean_e: float, obsid: int, *, at_rest: bool = Fals
     return RawFrame(obsid, detector.ccd, raw(ccd_frame(GEOMETRY, quadrants)), GEOMETRY, 0, GEOMETRY.quadrant_rows)
 
 
-def pairs(detector: Detector, levels_e: tuple[float, ...], n_pairs: int, *, at_rest: bool = False) -> Iterator[tuple[int, RawFrame, RawFrame]]:
+def pairs(
+    detector: Detector, levels_e: tuple[float, ...], n_pairs: int, *, at_rest: bool = False
+) -> Iterator[tuple[int, RawFrame, RawFrame]]:
     """Yield level and frames of the pairs of all levels; exposures are numbered through."""
     for level, mean_e in enumerate(levels_e):
         for n in range(n_pairs):

@@ -21,11 +21,11 @@ from tests.closure.bfe_truth import (
 )
 from tests.pulls import assert_pulls
 from vison_etl.effects.brighter_fatter import boundary
-from vison_etl.effects.covariance import kernel
 from vison_etl.effects.brighter_fatter.boundary import Boundaries
-from vison_etl.effects.covariance.lags import Measured, balanced, mirrored, multiplicity
 from vison_etl.effects.brighter_fatter.residuals import inverse, photon_covariances, residuals
 from vison_etl.effects.brighter_fatter.widths import gaussian_spot, growth
+from vison_etl.effects.covariance import kernel
+from vison_etl.effects.covariance.lags import Measured, balanced, mirrored, multiplicity
 from vison_etl.pixels.brighter_fatter import Walls, correct, correct_first_order, walls_of
 from vison_etl.simulate.build_up import accumulate
 from vison_etl.simulate.detector import Channel

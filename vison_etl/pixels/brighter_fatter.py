@@ -140,7 +140,9 @@ class _Detector:
         """Return what is above the level."""
         return image - np.float32(self.level)
 
-    def add_moved(self, light: Float32, charge: Float32, scale: float, out: Float32, *, is_change: bool = False) -> None:
+    def add_moved(
+        self, light: Float32, charge: Float32, scale: float, out: Float32, *, is_change: bool = False
+    ) -> None:
         """Add ``scale`` D_F(Q); ``is_change``: the light is a change of light, which has no level."""
         level = 0.0 if is_change else self.level
         add_moved(light, level, 1, charge, self._taps.east, self._taps.north, scale, out)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.frames import SMALL, raw
-from tests.pixels.covariance_frames import OFFSET, Scene, pair
+from tests.pixels.covariance_frames import Scene, pair
 from vison_etl.effects.brighter_fatter.effect import EFFECT
 from vison_etl.effects.covariance.kernel_file import KIND, QuadrantKernel, product_of, without_kernel
 from vison_etl.effects.declare import RawFrame
@@ -27,7 +27,9 @@ def given(strength=0.0, **without):
     value = -strength * np.exp(-0.7 * np.hypot(x, y))
     none = np.zeros((REACH, REACH))
     known = QuadrantKernel(value, none, none, none, 3.3, 0.01, 20_000.0, "ok")
-    return {KIND: product_of("CCD2", {q: without_kernel(REACH, without[q]) if q in without else known for q in QUADRANTS})}
+    return {
+        KIND: product_of("CCD2", {q: without_kernel(REACH, without[q]) if q in without else known for q in QUADRANTS})
+    }
 
 
 def frames(scene=None, *, as_stored=False, **light):

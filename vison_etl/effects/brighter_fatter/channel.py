@@ -11,8 +11,6 @@ import numpy as np
 
 from vison_etl.effects.brighter_fatter import boundary, widths
 from vison_etl.effects.brighter_fatter.boundary import Boundaries
-from vison_etl.effects.covariance.kernel import Kernels, kernels_of
-from vison_etl.effects.covariance.lags import Floats, Measured
 from vison_etl.effects.brighter_fatter.residuals import (
     Residuals,
     first_order,
@@ -21,6 +19,8 @@ from vison_etl.effects.brighter_fatter.residuals import (
     residuals,
 )
 from vison_etl.effects.brighter_fatter.widths import Widths
+from vison_etl.effects.covariance.kernel import Kernels, kernels_of
+from vison_etl.effects.covariance.lags import Floats, Measured
 from vison_etl.effects.covariance.levels import Level
 from vison_etl.effects.covariance.record import CovarianceFit
 

@@ -46,7 +46,12 @@ class CorrectedChannel:
 
 
 def correct_channel(
-    rows: pl.DataFrame, measured: MeasuredPairs, fit: CovarianceFit, kernels: Kernels, levels: Sequence[Level], lags: int
+    rows: pl.DataFrame,
+    measured: MeasuredPairs,
+    fit: CovarianceFit,
+    kernels: Kernels,
+    levels: Sequence[Level],
+    lags: int,
 ) -> CorrectedChannel:
     """Gather what the correction of pixels left of the covariances of a channel.
 
@@ -64,7 +69,9 @@ def correct_channel(
         Largest lag.
     """
     used = {level.label: level for level in levels if level.is_used}
-    after = measured_pairs(rows.filter(pl.col("state") == _CORRECTED).with_columns(spread_adu=0.0), measured.pairs.reach)
+    after = measured_pairs(
+        rows.filter(pl.col("state") == _CORRECTED).with_columns(spread_adu=0.0), measured.pairs.reach
+    )
     same = measured[_is_among(measured.frame, after.frame)]
     before, found = _levels(same), _levels(after[_is_among(after.frame, same.frame)])
     states = _states(rows)
@@ -100,10 +107,10 @@ def _levels(found: MeasuredPairs) -> Mapping[str | None, Level]:
     return {level.label: level for level in levels}
 
 
-def _states(rows: pl.DataFrame) -> dict[str, str]:
+def _states(rows: pl.DataFrame) -> dict[str | None, str]:
     """Return the state of most pairs of each script column."""
     pairs = rows.select("script_column", "state", *_PAIR).unique().sort("script_column", "state")
-    counted: dict[str, Counter[str]] = {}
+    counted: dict[str | None, Counter[str]] = {}
     for label, state, *_ in pairs.iter_rows():
         counted.setdefault(label, Counter())[state] += 1
     return {label: states.most_common(1)[0][0] for label, states in counted.items()}

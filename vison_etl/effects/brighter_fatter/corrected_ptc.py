@@ -60,9 +60,7 @@ def model_slopes(fit: CovarianceFit, point: Point) -> Floats:
     value, by_a, by_c = (one[0] for one in solve(a, c, np.array([gain * point.mean_adu])))
     slope = 1.0 + 2.0 * (a + c * gain * point.mean_adu) * value
     by_gain = point.mean_adu * slope - 2.0 * (value + spectrum(found.n_e2)) / gain
-    of_lags = [
-        (lags_of(one * point.factor, reach) * weight).ravel() for one in (by_a, by_c, np.ones_like(value))
-    ]
+    of_lags = [(lags_of(one * point.factor, reach) * weight).ravel() for one in (by_a, by_c, np.ones_like(value))]
     slopes: Floats = np.concatenate([lags_of(by_gain * point.factor, 1).ravel(), *of_lags]) / gain**2
     return slopes
 
@@ -86,7 +84,8 @@ def fit_line(points: Sequence[Point], fit: CovarianceFit | None = None) -> Line:
     if len(points) < 3:
         return Line("no_data", nan, nan, nan, nan, nan, nan, len(points))
     mean, variance, sigma = (
-        np.array([getattr(point, name) for point in points]) for name in ("mean_adu", "variance_adu2", "variance_adu2_err")
+        np.array([getattr(point, name) for point in points])
+        for name in ("mean_adu", "variance_adu2", "variance_adu2_err")
     )
     design = np.column_stack([np.ones_like(mean), mean])
     weighted = design / sigma[:, None] ** 2

@@ -12,7 +12,12 @@ from vison_etl.effects.columns import or_none, values_of
 from vison_etl.effects.covariance.kernel_file import KIND, QuadrantKernel, kernel_of
 from vison_etl.effects.declare import Extracted, Given, Parameters, RawFrame
 from vison_etl.instrument.geometry import QUADRANTS, Window, quadrant_view, region_window
-from vison_etl.pixels.corrected_covariances import CorrectedCovariances, correct_frame, measure_corrected
+from vison_etl.pixels.corrected_covariances import (
+    CorrectedCovariances,
+    CorrectedFrame,
+    correct_frame,
+    measure_corrected,
+)
 from vison_etl.pixels.lag_covariances import LAGS
 from vison_etl.pixels.pair_sampling import Floats, box_levels
 from vison_etl.pixels.pair_tiles import box_of, words_of
@@ -79,10 +84,14 @@ def corrected_covariances(first: RawFrame, second: RawFrame, parameters: Paramet
     for name in ("state", "n_saturated", "gain_e_per_adu", "n_rounds", "max_change_e"):
         columns[name] = [getattr(one, name) for one in measured for _ in LAGS]
     for name in _NAMES:
-        columns[name] = [None if one.found is None else or_none(getattr(one.found, name)) for one in measured for _ in LAGS]
+        columns[name] = [
+            None if one.found is None else or_none(getattr(one.found, name)) for one in measured for _ in LAGS
+        ]
     for name in ("covariance_adu2", "covariance_adu2_err", "n"):
         columns[name] = [
-            value for one in measured for value in ([None] * n if one.found is None else values_of(getattr(one.found, name)))
+            value
+            for one in measured
+            for value in ([None] * n if one.found is None else values_of(getattr(one.found, name)))
         ]
     return Extracted({"corrected_covariances": columns})
 
@@ -113,7 +122,10 @@ def _state(
     parameters: Parameters,
 ) -> State:
     """Return ``corrected`` where nothing speaks against it, else what does."""
-    means = [float(image.mean(dtype=np.float64, where=image > 0)) - offset[0] for image, offset in zip(codes, offsets, strict=True)]
+    means = [
+        float(image.mean(dtype=np.float64, where=image > 0)) - offset[0]
+        for image, offset in zip(codes, offsets, strict=True)
+    ]
     if not np.isfinite(means).all():
         return "no_data"
     if n_saturated > float(parameters["saturated_fraction_max"]) * codes[0].size:
@@ -131,7 +143,7 @@ def _corrected(
     parameters: Parameters,
 ) -> _Measured:
     walls, level_walls, gain = kernel.walls, kernel.level_walls, kernel.gain_e_per_adu
-    frames = []
+    frames: list[CorrectedFrame] = []
     while codes:
         offset = float(offsets[len(frames)][0])
         tolerance = float(parameters["tolerance_e"])

@@ -73,7 +73,10 @@ def product_of(ccd: str, quadrants: dict[str, QuadrantKernel]) -> Product:
         for quadrant, found in quadrants.items()
         for name, field in _IMAGES.items()
     }
-    cards: dict[str, str | int | float | bool | None] = {"BUNIT": "1/e", "LAGS": next(iter(extensions.values())).shape[0]}
+    cards: dict[str, str | int | float | bool | None] = {
+        "BUNIT": "1/e",
+        "LAGS": next(iter(extensions.values())).shape[0],
+    }
     for quadrant, found in quadrants.items():
         cards[f"FIT_{quadrant}"] = found.status
         for name, field in _NUMBERS.items():
@@ -91,14 +94,17 @@ def kernel_of(product: Product, quadrant: str) -> QuadrantKernel | None:
         If the product is of another layout.
     """
     try:
-        images = {field: np.asarray(product.extensions[f"{name}_{quadrant}"], np.float64).T for name, field in _IMAGES.items()}
-        numbers = {field: _number(product.cards[f"{name}_{quadrant}"]) for name, field in _NUMBERS.items()}
+        value, value_err, growth, growth_err = (
+            np.asarray(product.extensions[f"{name}_{quadrant}"], np.float64).T for name in _IMAGES
+        )
+        gain, gain_err, max_adu = (_number(product.cards[f"{name}_{quadrant}"]) for name in _NUMBERS)
         status = str(product.cards[f"FIT_{quadrant}"])
     except KeyError as missing:
-        raise ValueError(f"a {KIND} of {product.ccd} without {missing}: analyse its test again with --force") from missing
-    found = QuadrantKernel(**images, **numbers, status=status)
-    known = np.isfinite(found.kernel_per_e).all() and np.isfinite(found.growth_per_e2).all()
-    return found if known and found.gain_e_per_adu > 0 and math.isfinite(found.max_adu) else None
+        raise ValueError(
+            f"a {KIND} of {product.ccd} without {missing}: analyse its test again with --force"
+        ) from missing
+    known = np.isfinite(value).all() and np.isfinite(growth).all() and gain > 0 and math.isfinite(max_adu)
+    return QuadrantKernel(value, value_err, growth, growth_err, gain, gain_err, max_adu, status) if known else None
 
 
 def _number(value: object) -> float:
