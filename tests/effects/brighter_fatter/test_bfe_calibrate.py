@@ -195,6 +195,9 @@ def test_which_tests_have_it():
 def test_charts(found):
     figures = charts.charts(found.tables)
     assert [figure.key for figure in figures] == [
+        "bfe_corrected_covariances",
+        "bfe_corrected_ptc",
+        "bfe_corrected_gain",
         "bfe_residuals",
         "bfe_kernel",
         "bfe_spot_growth",
