@@ -24,7 +24,7 @@ WORDS = (*QUADRANTS, *REGIONS, *CCDS, *VERDICTS)
 """Every word that has a colour of its own, in the order of the theme's palette."""
 
 WIDE = 920
-"""Width of a chart that has a row of the page for itself, px, with room for the names of limits at its right."""
+"""Width of a chart that has a row of the page for itself, px."""
 
 PANEL_WIDTH = 224
 """Width of one of four panels side by side, px: a page of 1366 px shows them without scrolling."""

@@ -27,12 +27,14 @@ def result_frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     is an error.
     """
     columns = {c.name: _TYPES[c.kind] for c in table(name).columns if c.name not in _ADDED_BY_ENGINE}
-    records = [dict(row) for row in rows]
-    unknown = {key for record in records for key in record} - set(columns)
+    records = list(rows)
+    unknown = set().union(*records) - set(columns)
     if unknown:
         raise ValueError(f"table {name} has no columns {', '.join(sorted(unknown))}")
-    filled = {key: [_or_none(record.get(key)) for record in records] for key in columns}
-    return pl.DataFrame(filled, schema=columns)
+    filled = {key: [record.get(key) for record in records] for key in columns}
+    floats = [key for key, kind in columns.items() if kind is pl.Float64]
+    filled |= {key: [_or_none(value) for value in filled[key]] for key in columns if key not in floats}
+    return pl.DataFrame(filled, schema=columns).with_columns(pl.when(pl.col(floats).is_finite()).then(pl.col(floats)))
 
 
 def _or_none(value: Any) -> Any:

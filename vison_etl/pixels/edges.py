@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from vison_etl.instrument.geometry import Geometry, Window, region_window
 from vison_etl.pixels.clipping import CODES
 from vison_etl.pixels.compiled import compiled
+from vison_etl.pixels.edge_window import IMAGE_PX
 from vison_etl.pixels.offsets import row_offsets
-
-IMAGE_PX = 10
-"""Image pixels on the inner side of an edge."""
 
 CLIP_SIGMA = 5.0
 _QUARTILE_SIGMA = 1.349

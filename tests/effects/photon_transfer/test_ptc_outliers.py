@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vison_etl.effects.photon_transfer.outliers import agree_with_neighbours
+from vison_etl.effects.neighbours import agree_with_neighbours
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 40, 1440])

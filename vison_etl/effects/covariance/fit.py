@@ -11,12 +11,14 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dtrtri
 
 from vison_etl.effects.covariance.model import EXPONENT_MAX, Coefficients, Curves, Floats, curves, exponents
 from vison_etl.effects.covariance.pairs import Mask, Nodes, Pairs, nodes, predicted_adu2
 from vison_etl.effects.covariance.record import CovarianceFit, Prior, no_fit
-from vison_etl.effects.covariance.start import agreeing, start
+from vison_etl.effects.covariance.start import start
+from vison_etl.effects.neighbours import agree_with_neighbours
 
 CURVATURE_BOUNDS = (-4.0, 1.0)
 """Bounds of 2 a00 g mu at the highest signal, those of the exponential model."""
@@ -44,6 +46,11 @@ class _Problem:
     grouped: Nodes
     prior: Prior | None
     free: Mask
+
+    @property
+    def c_is_free(self) -> bool:
+        """Tell whether c is fitted."""
+        return bool(self.free[1 + self.pairs.reach**2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +90,7 @@ def fit_covariances(
         What is known of n_00 beforehand: adds ((n_00 - prior) / sigma)² to chi2.
     outlier_sigma
         A pair is left out if one of its covariances departs by more than this from the running median of the residuals at
-        like signals (see `agreeing`), in at most three passes in which it may return.
+        like signals (see `agree_with_neighbours`), in at most three passes in which it may return.
     near
         Coefficients to start from; else parabolas through medians.
 
@@ -102,16 +109,16 @@ def fit_covariances(
     free = np.ones(1 + 3 * pairs.reach**2, bool)
     free[1 + pairs.reach**2 : 1 + 2 * pairs.reach**2] = c_is_free
     try:
-        first = near or start(pairs, whole, prior)
-        again = _agreeing(pairs, whole, first, _COARSE * outlier_sigma)
+        state = _evaluate(pairs, whole, near or start(pairs, whole, prior))
+        again = _agreeing(pairs, whole, state, _COARSE * outlier_sigma)
         for _ in range(_PASSES):
             used, kept = again, pairs[again]
-            problem = _Problem(kept, nodes(kept), prior, free)
+            problem = _Problem(kept, whole if used.all() else nodes(kept), prior, free)
             if problem.grouped.mean_adu.size < MIN_LEVELS + c_is_free:
                 return nothing
-            solution = _solve(problem, first)
-            first = solution.state.coefficients
-            again = _agreeing(pairs, whole, first, outlier_sigma)
+            solution = _solve(problem, state if used.all() else _evaluate(kept, problem.grouped, state.coefficients))
+            state = solution.state if used.all() else _evaluate(pairs, whole, solution.state.coefficients)
+            again = _agreeing(pairs, whole, state, outlier_sigma)
             if np.array_equal(used, again):
                 break
         return _record(problem, solution, used)
@@ -135,50 +142,44 @@ def _evaluate(pairs: Pairs, grouped: Nodes, coefficients: Coefficients) -> _Stat
     return _State(coefficients, found, residual, roots)
 
 
-def _agreeing(pairs: Pairs, grouped: Nodes, coefficients: Coefficients, limit_sigma: float) -> Mask:
-    state = _evaluate(pairs, grouped, coefficients)
+def _agreeing(pairs: Pairs, grouped: Nodes, state: _State, limit_sigma: float) -> Mask:
     sigma = np.sqrt(np.sum(state.roots**2, axis=2))[grouped.of_pair] / np.sqrt(pairs.n.reshape(len(pairs), -1))
-    return agreeing(pairs.mean_adu, state.residual / sigma, limit_sigma)
+    return agree_with_neighbours(pairs.mean_adu, state.residual / sigma, limit_sigma)
 
 
-def _white(problem: _Problem, state: _State) -> tuple[Floats, float]:
-    """Return the mean residuals of the levels, independent and of unit variance, shape (L, r²), and chi2 of the pairs."""
-    pairs, grouped = problem.pairs, problem.grouped
-    n = pairs.n.reshape(len(pairs), -1)
-    means = grouped.sums(n * state.residual) / np.sqrt(grouped.n)
-    white = np.stack([solve_triangular(root, mean, lower=True) for root, mean in zip(state.roots, means, strict=True)])
-    single = np.sqrt(n) * state.residual
-    chi2 = 0.0
-    for level, root in enumerate(state.roots):
-        here = solve_triangular(root, single[grouped.of_pair == level].T, lower=True)
-        chi2 += float(np.sum(here * here))
-    return white, chi2
+def _whitening(state: _State) -> Floats:
+    """Return the inverses of the roots, shape (L, r², r²)."""
+    return np.stack([dtrtri(root, lower=1)[0] for root in state.roots])
 
 
-def _jacobian(problem: _Problem, state: _State) -> Floats:
-    """Return the derivatives of the covariances at the nodes, ADU², by all parameters, shape (L, r², 1 + 3 r²)."""
-    found, coefficients, mean = state.found, state.coefficients, problem.grouped.mean_adu
-    gain, lags = coefficients.gain_e_per_adu, coefficients.reach**2
-    jacobian = np.zeros((mean.size, lags, 1 + 3 * lags))
-    values = found.value + coefficients.n_e2
-    by_gain = found.slope * mean[:, None, None] - 2.0 / gain * values
-    jacobian[:, :, 0] = by_gain.reshape(mean.size, lags)
-    jacobian[:, :, 1 : 1 + lags] = found.by_a
-    jacobian[:, :, 1 + lags : 1 + 2 * lags] = found.by_c
-    jacobian[:, :, 1 + 2 * lags :] = np.eye(lags)
-    return jacobian / gain**2
+def _means(problem: _Problem, state: _State) -> Floats:
+    """Return the mean residuals of the levels times the roots of their numbers of pixels, shape (L, r², 1)."""
+    n = problem.pairs.n.reshape(len(problem.pairs), -1)
+    return (problem.grouped.sums(n * state.residual) / np.sqrt(problem.grouped.n))[:, :, None]
 
 
-def _linearised(problem: _Problem, state: _State, free: Mask) -> tuple[Floats, Floats]:
-    """Return the whitened derivatives and residuals of the levels, the prior last."""
-    jacobian = _jacobian(problem, state)[:, :, free] * np.sqrt(problem.grouped.n)[:, :, None]
-    white, _ = _white(problem, state)
-    rows = [solve_triangular(root, part, lower=True) for root, part in zip(state.roots, jacobian, strict=True)]
-    residual = white.ravel()
+def _chi2_of_pairs(problem: _Problem, state: _State, white: Floats) -> float:
+    single = np.sqrt(problem.pairs.n.reshape(len(problem.pairs), -1)) * state.residual
+    return float(sum(np.sum((w @ single[problem.grouped.of_pair == k].T) ** 2) for k, w in enumerate(white)))
+
+
+def _linearised(problem: _Problem, state: _State) -> tuple[Floats, Floats]:
+    """Return derivatives by the free parameters of problem, and residuals, of the levels, whitened; the prior last."""
+    found, coefficients, grouped = state.found, state.coefficients, problem.grouped
+    gain, n_levels = coefficients.gain_e_per_adu, grouped.mean_adu.size
+    lags = coefficients.reach**2
+    white = _whitening(state)
+    to_adu = white * np.sqrt(grouped.n)[:, None, :] / gain**2
+    by_gain = found.slope * grouped.mean_adu[:, None, None] - 2.0 / gain * (found.value + coefficients.n_e2)
+    parts = [to_adu @ by_gain.reshape(n_levels, lags, 1), to_adu @ found.by_a]
+    if problem.c_is_free:
+        parts.append(to_adu @ found.by_c)
+    design = np.concatenate([*parts, to_adu], axis=2).reshape(n_levels * lags, -1)
+    residual = (white @ _means(problem, state)).ravel()
     if problem.prior is None:
-        return np.concatenate(rows), residual
-    slope, pull = _prior_row(problem.prior, state.coefficients)
-    return np.concatenate([*rows, slope[free][None]]), np.append(residual, pull)
+        return design, residual
+    slope, pull = _prior_row(problem.prior, coefficients)
+    return np.vstack([design, slope[problem.free]]), np.append(residual, pull)
 
 
 def _prior_row(prior: Prior, coefficients: Coefficients) -> tuple[Floats, float]:
@@ -190,11 +191,12 @@ def _prior_row(prior: Prior, coefficients: Coefficients) -> tuple[Floats, float]
     return slope / prior.sigma_adu2, (prior.n00_adu2 - n00) / prior.sigma_adu2
 
 
-def _solve(problem: _Problem, first: Coefficients) -> _Solution:
+def _solve(problem: _Problem, state: _State) -> _Solution:
     """Fisher scoring, steps halved where they leave what can be; the step after the last improves chi2 by < 1e-3."""
-    state, free, at_bound = _evaluate(problem.pairs, problem.grouped, first), problem.free.copy(), False
+    free, at_bound = problem.free.copy(), False
     for _ in range(_MAX_STEPS):
-        design, residual = _linearised(problem, state, free)
+        design, residual = _linearised(problem, state)
+        design = design[:, free[problem.free]]
         scale = np.sqrt(np.sum(design * design, axis=0))
         design = design / scale
         information = design.T @ design
@@ -238,7 +240,7 @@ def _advance(problem: _Problem, state: _State, delta: Floats, *, at_bound: bool)
 
 
 def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit:
-    state, c_is_free = solution.state, bool(problem.free[1 + problem.pairs.reach**2])
+    state, c_is_free = solution.state, problem.c_is_free
     nothing = no_fit("failed", used.size, problem.pairs.reach, c_is_free=c_is_free)
     free = np.flatnonzero(np.diag(solution.information) > 0.0)
     scale = np.sqrt(np.diag(solution.information)[free])
@@ -249,7 +251,8 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
         return nothing
     if solution.at_bound:
         covariance[1, :] = covariance[:, 1] = math.nan
-    white, chi2 = _white(problem, state)
+    whitening = _whitening(state)
+    white = whitening @ _means(problem, state)
     of_prior = _prior_row(problem.prior, state.coefficients)[1] ** 2 if problem.prior else 0.0
     n_prior = int(problem.prior is not None)
     sums = problem.grouped.sums(problem.pairs.n.reshape(len(problem.pairs), -1) * state.residual)
@@ -259,7 +262,7 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
         coefficients=state.coefficients,
         covariance=covariance,
         c_is_free=c_is_free,
-        chi2=chi2 + of_prior,
+        chi2=_chi2_of_pairs(problem, state, whitening) + of_prior,
         dof=state.residual.size + n_prior - free.size,
         level_chi2=float(np.sum(white**2)) + of_prior,
         level_dof=white.size + n_prior - free.size,

@@ -101,24 +101,30 @@ def lags_of(spectra: Floats, n_lags: int) -> Floats:
 
 
 @cache
-def _images(reach: int) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:
-    """Return for the four mirror images (x, y) of a second lag the indices |i -+ k|, |j -+ l|, shape (r², r²) each."""
-    i, j = (lag.ravel() for lag in np.indices((reach, reach)))
-    x = np.abs(i[:, None] - i), i[:, None] + i
-    y = np.abs(j[:, None] - j), j[:, None] + j
-    return tuple((x[p], y[q]) for p in (0, 1) for q in (0, 1))
+def _products(n_lags: int, *, odd: bool) -> Floats:
+    """Return cos(k i) cos(k i') (``odd``: sines) as weights of the inverse transform, shape (n_lags², _HALF + 1)."""
+    ends = np.ones(_HALF + 1)
+    ends[[0, -1]] = 0.5
+    phase = np.pi / _HALF * np.outer(np.arange(n_lags), np.arange(_HALF + 1))
+    waves = np.sin(phase) if odd else np.cos(phase)
+    products: Floats = (waves[:, None] * waves * ends / _HALF).reshape(n_lags**2, _HALF + 1)
+    return products
 
 
-def folded(lags: Floats, reach: int, *, odd: bool = False) -> Floats:
-    """Return the mean over the four images of G(i -+ k, j -+ l), shape (..., r², r²), for G of shape (..., 2r - 1, 2r - 1).
+def folded(spectra: Floats, reach: int, *, odd: bool = False) -> Floats:
+    """Return the mean over k of S(k) cos(k_x i) cos(k_y j) cos(k_x i') cos(k_y j'), shape (..., r², r²), [(i, j), (i', j')].
 
-    ``odd``: images mirrored in one axis count negative, for differences between (+i, +j) and (+i, -j).
+    Parameters
+    ----------
+    spectra
+        S, shape (..., _HALF + 1, _HALF + 1).
+    odd
+        Sines instead of cosines, for differences between (+i, +j) and (+i, -j).
     """
-    signs = (1.0, -1.0, -1.0, 1.0) if odd else (1.0, 1.0, 1.0, 1.0)
-    total: Floats = np.zeros((*lags.shape[:-2], reach**2, reach**2))
-    for sign, (x, y) in zip(signs, _images(reach), strict=True):
-        total += 0.25 * sign * lags[..., x, y]
-    return total
+    products = _products(reach, odd=odd)
+    both = (products @ spectra @ products.T).reshape(*spectra.shape[:-2], reach, reach, reach, reach)
+    matrices: Floats = both.swapaxes(-3, -2).reshape(*spectra.shape[:-2], reach**2, reach**2)
+    return matrices
 
 
 def exponents(coefficients: Coefficients, signal_e: float) -> Floats:
@@ -168,16 +174,15 @@ def curves(coefficients: Coefficients, signal_e: Floats) -> Curves:
     rate = 2.0 * (a + c * signal_e[:, None, None])
     slope = 1.0 + rate * value
     curvature = 2.0 * c * value + rate * slope
-    wide = 2 * reach - 1
     weight = multiplicity(reach).ravel()
     power = value + max(float(coefficients.n_e2[0, 0]), 0.0)
     return Curves(
         value=lags_of(value, reach),
         slope=lags_of(slope, reach),
         curvature=lags_of(curvature, reach),
-        by_a=folded(lags_of(by_a, wide), reach) * weight,
-        by_c=folded(lags_of(by_c, wide), reach) * weight,
-        sampling=2.0 * folded(lags_of(power * power, wide), reach),
+        by_a=folded(by_a, reach) * weight,
+        by_c=folded(by_c, reach) * weight,
+        sampling=2.0 * folded(power * power, reach),
     )
 
 

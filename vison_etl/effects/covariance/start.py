@@ -1,18 +1,14 @@
-"""Where the fit of the covariance model begins, and which pairs disagree with their neighbours in signal."""
+"""Where the fit of the covariance model begins."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from scipy.ndimage import median_filter
 
-from vison_etl.effects.covariance.model import Coefficients, Floats
-from vison_etl.effects.covariance.pairs import Mask, Nodes, Pairs
+from vison_etl.effects.covariance.model import Coefficients
+from vison_etl.effects.covariance.pairs import Nodes, Pairs
 from vison_etl.effects.covariance.record import Prior
-
-_WINDOW = 31
-_MAD_TO_SIGMA = 1.4826022185056018
 
 
 def start(pairs: Pairs, grouped: Nodes, prior: Prior | None) -> Coefficients:
@@ -35,28 +31,3 @@ def start(pairs: Pairs, grouped: Nodes, prior: Prior | None) -> Coefficients:
     a, n = a / top**2, gain**2 * n
     a[0, 0], n[0, 0] = terms[2] / top**2, gain**2 * max(float(terms[0]), 0.0)
     return Coefficients(gain, a, np.zeros_like(a), n)
-
-
-def agreeing(mean_adu: Floats, residual_sigma: Floats, limit_sigma: float) -> Mask:
-    """Mark the pairs all of whose lags are within ``limit_sigma`` of the running median of residuals at like signals.
-
-    A model that does not fit leaves residuals common to neighbours; cutting those would hide it, so the median of the 31 nearest
-    pairs is taken off first. Where the scatter of a lag is larger than its errors say, its limit grows with it.
-
-    Parameters
-    ----------
-    mean_adu
-        Signal, shape (P,).
-    residual_sigma
-        (measured - model) / error, shape (P, r²).
-    limit_sigma
-        Limit.
-    """
-    order = np.argsort(mean_adu, kind="stable")
-    window = min(_WINDOW, max(1, (order.size // 2) | 1))
-    local = residual_sigma[order]
-    local = local - median_filter(local, (window, 1), mode="nearest")
-    scale = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(local), axis=0))
-    agree = np.empty(order.size, bool)
-    agree[order] = np.all(np.abs(local) <= limit_sigma * scale, axis=1)
-    return agree

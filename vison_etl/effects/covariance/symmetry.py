@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from vison_etl.effects.covariance.model import Coefficients, Floats, folded, lags_of, solve, spectrum
+from vison_etl.effects.covariance.model import Coefficients, Floats, folded, solve, spectrum
 from vison_etl.effects.covariance.pairs import Pairs, nodes
 
 
@@ -49,7 +49,7 @@ def _sampling(coefficients: Coefficients, signal_e: Floats) -> Floats:
     reach = coefficients.reach
     value = solve(spectrum(coefficients.a_per_e), spectrum(coefficients.c_per_e2), signal_e)[0]
     power = value + max(float(coefficients.n_e2[0, 0]), 0.0)
-    matrices = 8.0 * folded(lags_of(power * power, 2 * reach - 1), reach, odd=True)
+    matrices = 8.0 * folded(power * power, reach, odd=True)
     inner = np.flatnonzero(np.outer(np.arange(reach) > 0, np.arange(reach) > 0).ravel())
     chosen: Floats = matrices[:, inner[:, None], inner]
     return chosen

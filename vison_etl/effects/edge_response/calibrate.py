@@ -22,6 +22,7 @@ _Rows = dict[str, list[_Row]]
 _Bool = NDArray[np.bool_]
 
 _CHANNEL = ("ccd", "quadrant")
+_SIDES = (("serial", "trailing"), ("serial", "leading"), ("parallel", "trailing"))
 _TABLES = ("edge_response", "edge_response_points", "cti", "edge_separation", "full_well")
 
 
@@ -57,9 +58,10 @@ def _channel(
 ) -> _Rows:
     """Return the rows of all tables of one channel, without ccd and quadrant."""
     columns, image_rows = exposures.select("image_columns", "image_rows").row(0)
+    parts = profiles.partition_by("direction", "edge", as_dict=True)
     sides = {
-        (direction, edge): edges_of(profiles.filter(direction=direction, edge=edge), exposures)
-        for direction, edge in (("serial", "trailing"), ("serial", "leading"), ("parallel", "trailing"))
+        side: None if rows is None else edges_of(rows, exposures)
+        for side, rows in ((side, parts.get(side)) for side in _SIDES)
     }
     knee = parallel_knee(sides["parallel", "trailing"], parameters)
     end = float(parameters["max_fluence_adu"])
@@ -81,7 +83,7 @@ def _channel(
         leading = None if direction == "parallel" else _leading(sides["serial", "leading"], used, edges)
         overscan = _overscan(edges, used, transfers)
         found = separate(overscan, used, options, leading)
-        single = single_frame_response(profiles.filter(direction=direction, edge="trailing"))
+        single = single_frame_response(parts[direction, "trailing"])
         out["edge_separation"].append({"direction": direction} | _separation_row(found, edges, used, single))
         if found is not None:
             out["edge_response"] += _response_rows(direction, found)

@@ -28,7 +28,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="edge_response",
-    version=4,
+    version=5,
     measurements=(
         Measurement(
             name="edges",

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from vison_etl.pixels.edges import IMAGE_PX
+from vison_etl.pixels.edge_window import IMAGE_PX
 
 Float = NDArray[np.float64]
 
@@ -73,20 +73,27 @@ def edges_of(profiles: pl.DataFrame, exposures: pl.DataFrame) -> Edges | None:
     Edges or None
         None without a pixel on either side of the edge.
     """
-    is_seen = pl.col("mean_adu").is_not_null().any().over("obsid")
-    whole = pl.col("mean_adu").null_count().over("pixel") == 0
-    rows = profiles.filter(is_seen).filter(whole).sort("script_column", "obsid", "pixel")
-    pixel = rows["pixel"].unique().sort().to_numpy()
+    rows = profiles.select("script_column", "obsid", "pixel", "mean_adu", "mean_adu_err", "n", "n_lines_out").sort(
+        "script_column", "obsid", "pixel"
+    )
+    pixel, obsid = (rows[name].to_numpy() for name in ("pixel", "obsid"))
+    frame = np.cumsum(np.diff(obsid, prepend=obsid[:1] - 1) != 0) - 1
+    is_missing = rows["mean_adu"].is_null().to_numpy()
+    is_seen = np.bincount(frame, ~is_missing)[frame] > 0
+    is_lost = np.isin(pixel, pixel[is_seen & is_missing])
+    kept = is_seen & ~is_lost
+    rows, pixel = rows.filter(kept), np.unique(pixel[kept])
     if not (pixel > 0).any() or not (pixel <= 0).any():
         return None
-    frames = rows.select("script_column", "obsid").unique(maintain_order=True)
-    shape = (frames.height, pixel.size)
+    shape = (np.unique(frame[kept]).size, pixel.size)
     if rows.height != shape[0] * shape[1]:
-        raise ValueError(f"edge profiles of {frames.height} frames and {pixel.size} pixels have {rows.height} rows")
-    signal, error, n = (
-        rows[name].to_numpy().astype(np.float64).reshape(shape) for name in ("mean_adu", "mean_adu_err", "n")
+        raise ValueError(f"edge profiles of {shape[0]} frames and {pixel.size} pixels have {rows.height} rows")
+    frames = rows.select("script_column", "obsid").gather_every(pixel.size)
+    signal, error, n, lines_out = (
+        rows[name].to_numpy().astype(np.float64).reshape(shape)
+        for name in ("mean_adu", "mean_adu_err", "n", "n_lines_out")
     )
-    lines_out = rows["n_lines_out"].to_numpy().reshape(shape)[:, 0]
+    lines_out = lines_out[:, 0]
     inside = pixel <= 0
     level = np.median(signal[:, inside], axis=1)
     spread = np.median(error[:, inside] * np.sqrt(n[:, inside]), axis=1)

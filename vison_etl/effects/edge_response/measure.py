@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vison_etl.effects.columns import or_none, values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.instrument.geometry import QUADRANTS, quadrant_view
-from vison_etl.pixels.edges import EdgeProfile, edge_profiles
+
+if TYPE_CHECKING:
+    from vison_etl.pixels.edges import EdgeProfile
 
 PARAMETERS: Parameters = {"edge_clip_sigma": 5.0}
 """``edge_clip_sigma``: clip of the pixels of a column (row) over the rows (columns), in standard deviations."""
@@ -37,6 +39,8 @@ def edges(frame: RawFrame, parameters: Parameters) -> Extracted:
         Rows of ``edge_profiles``; edges that were not read have none, pixels with too few values and edges that are saturated all along
         have NULL.
     """
+    from vison_etl.pixels.edges import edge_profiles  # noqa: PLC0415 - calibrations need no kernels
+
     columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
     for quadrant in QUADRANTS:
         view = quadrant_view(frame.image, frame.geometry, quadrant)

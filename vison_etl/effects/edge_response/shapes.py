@@ -46,11 +46,13 @@ class Family:
     high: Float
     end: int = 0
 
+    def assumed(self, points: Float) -> Float:
+        """Return what is assumed of the parameters as residuals of unit variance, shape (S, A)."""
+        return np.asarray(points[:, 1:] / STRETCH_PRIOR) if self.name == "stretched" else np.zeros((len(points), 0))
+
     def penalty(self, points: Float) -> Float:
         """Return -2 ln of what is assumed of the parameters, shape (S,)."""
-        if self.name == "stretched":
-            return np.asarray((points[:, 1] / STRETCH_PRIOR) ** 2)
-        return np.zeros(len(points))
+        return np.asarray(np.sum(self.assumed(points) ** 2, axis=1))
 
     def coarse(self) -> Float:
         """Return parameters all over the range, shape (S, P)."""

@@ -15,7 +15,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from vison_etl.effects.edge_response.lines import Lines, scale_of
 from vison_etl.effects.edge_response.shapes import Family, ending, exponential, shapes, sources, stretched, two_species
@@ -29,6 +28,11 @@ _FLAT = 1e-9
 _MIXED = 0.999
 _REACH = 20.0
 _TRIED = 6
+
+_DAMPINGS = 10.0 ** np.arange(-6.0, 5.0, 2.0)
+_DIFFERENCE = 1e-5
+_MAX_STEPS = 40
+_CONVERGED = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,8 @@ def _loosened(lines: Lines, problem: _Problem, fit: _Fit) -> Lines:
 class _Problem:
     """The linear fit without its tail.
 
-    ``roots``: of the inverse covariances; ``fixed``: columns of constants and bounce; ``sources``: from the tail behind a flat field to that
-    behind these pixels.
+    ``roots``: of the inverse covariances, shape (K, M, M), [pixel, residual, power]; ``fixed``: whitened columns of constants and bounce;
+    ``sources``: from the tail behind a flat field to that behind these pixels.
     """
 
     roots: Float
@@ -179,20 +183,23 @@ class _Problem:
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
+    """Linear fits of S shapes. ``residual``: shape (S, N), that of the prior last."""
+
     chi2: Float
+    residual: Float
     values: tuple[Float, Float, Float, Float, Float]
     """Bounce, its variance, amplitudes, their covariance, and that with the bounce."""
 
 
 def _problem(lines: Lines, last: Float, leading: tuple[float, float] | None, *, bounces: bool) -> _Problem:
     pixels, powers = lines.value.shape
-    roots = np.linalg.cholesky(np.linalg.inv(lines.covariance))
+    roots = np.swapaxes(np.linalg.cholesky(np.linalg.inv(lines.covariance)), 1, 2)
     fixed = np.zeros((pixels, powers, powers + bounces))
-    fixed[:, range(powers), range(powers)] = 1.0
+    fixed[:, :, :powers] = roots
     if bounces:
-        fixed[0, 0, powers] = lines.reference * last[0]
+        fixed[0, :, powers] = roots[0, :, 0] * lines.reference * last[0]
     prior = leading if bounces else None
-    data = np.einsum("kij,ki->kj", roots, lines.value).ravel()
+    data = (roots @ lines.value[:, :, None]).ravel()
     dof = pixels * powers - (powers + bounces) - powers - 2 + (prior is not None)
     return _Problem(roots, data, fixed, sources(last, pixels), prior, bounces, dof)
 
@@ -201,20 +208,19 @@ def _solve(problem: _Problem, family: Family, points: Float) -> _Solved:
     """Fit all that is linear for each shape, parameters of shape (S, P)."""
     pixels, powers, first = problem.fixed.shape
     g = _profiles(problem, family, points)
-    tail = g[:, :, None, None] * np.eye(powers)
-    fixed = np.broadcast_to(problem.fixed, (len(points), *problem.fixed.shape))
-    design = np.concatenate([fixed, tail], axis=3)
-    whitened = np.einsum("kij,skip->skjp", problem.roots, design).reshape(len(points), pixels * powers, -1)
+    n_data = pixels * powers
+    design = np.zeros((len(points), n_data + (problem.prior is not None), first + powers))
+    design[:, :n_data, :first] = problem.fixed.reshape(n_data, first)
+    design[:, :n_data, first:] = (g[:, :, None, None] * problem.roots).reshape(len(points), n_data, powers)
     data = problem.data
     if problem.prior is not None:
         value, error = problem.prior
-        row = np.zeros((len(points), 1, whitened.shape[2]))
-        row[:, 0, powers] = 1.0 / error
-        whitened, data = np.concatenate([whitened, row], axis=1), np.append(data, value / error)
-    turned = np.swapaxes(whitened, 1, 2)
-    inverse = np.linalg.inv(turned @ whitened)
+        design[:, n_data, powers] = 1.0 / error
+        data = np.append(data, value / error)
+    turned = np.swapaxes(design, 1, 2)
+    inverse = np.linalg.inv(turned @ design)
     solution = (inverse @ (turned @ data)[:, :, None])[:, :, 0]
-    chi2 = np.sum((data - (whitened @ solution[:, :, None])[:, :, 0]) ** 2, axis=1)
+    residual = data - (design @ solution[:, :, None])[:, :, 0]
     none = np.zeros(len(points))
     has = problem.has_bounce
     values = (
@@ -224,34 +230,56 @@ def _solve(problem: _Problem, family: Family, points: Float) -> _Solved:
         inverse[:, first:, first:],
         inverse[:, powers, first:] if has else np.zeros((len(points), powers)),
     )
-    return _Solved(chi2, values)
+    return _Solved(np.sum(residual**2, axis=1), residual, values)
 
 
 def _profiles(problem: _Problem, family: Family, points: Float) -> Float:
     return np.asarray(shapes(family, points, len(problem.sources)) @ problem.sources)
 
 
+def _residuals(problem: _Problem, family: Family, points: Float) -> Float:
+    """Return all whose squares add up to chi-square and what is assumed of the shape, shape (S, N + A)."""
+    return np.concatenate([_solve(problem, family, points).residual, family.assumed(points)], axis=1)
+
+
 def _penalty(problem: _Problem, family: Family, points: Float) -> Float:
-    """Return chi-square with what is assumed of the shape, rising steeply beyond its range."""
-    inside = np.clip(points, family.low, family.high)
-    beyond = np.sum((points - inside) ** 2, axis=1)
-    chi2 = _solve(problem, family, inside).chi2
-    return np.asarray(chi2 * (1.0 + 1e4 * beyond) + family.penalty(inside) + 1e6 * beyond)
+    """Return chi-square with what is assumed of the shape, shape (S,)."""
+    return np.asarray(_solve(problem, family, points).chi2 + family.penalty(points))
 
 
 def _fitted(problem: _Problem, family: Family) -> _Fit:
-    """Return the most probable shape of a family."""
+    """Return the most probable shape of a family: from the best of a coarse grid by least squares (Levenberg, Marquardt) inside its range.
+
+    What is linear is solved for each shape anew (variable projection). Of steps of all dampings the best is taken; the search ends where
+    none makes the penalty smaller by 1e-5.
+    """
     coarse = family.coarse()
-    start = coarse[int(np.argmin(_penalty(problem, family, coarse)))]
-    simplex = start + 0.05 * np.vstack([np.zeros(start.size), np.eye(start.size)])
-    found = minimize(
-        lambda p: float(_penalty(problem, family, p[None])[0]),
-        start,
-        method="Nelder-Mead",
-        options={"xatol": 1e-6, "fatol": 1e-3, "initial_simplex": simplex},
-    )
-    best = np.clip(found.x, family.low, family.high)
+    values = _penalty(problem, family, coarse)
+    best, least = coarse[int(np.argmin(values))], float(values.min())
+    for _ in range(_MAX_STEPS):
+        trials = _steps(problem, family, best)
+        values = _penalty(problem, family, trials)
+        gained = least - float(values.min())
+        if gained > 0.0:
+            best, least = trials[int(np.argmin(values))], float(values.min())
+        if not gained > _CONVERGED:
+            break
     return _Fit(family, best, float(_solve(problem, family, best[None]).chi2[0]))
+
+
+def _steps(problem: _Problem, family: Family, best: Float) -> Float:
+    """Return where Gauss-Newton steps of all dampings lead, shape (S, P); a parameter that would leave its range stays at its end."""
+    size = best.size
+    step = np.where(best + _DIFFERENCE > family.high, -_DIFFERENCE, _DIFFERENCE)
+    around = _residuals(problem, family, best + np.vstack([np.zeros(size), np.diag(step)]))
+    slopes = (around[1:] - around[0]) / step[:, None]
+    gradient, curvature = slopes @ around[0], slopes @ slopes.T
+    held = ((best <= family.low) & (gradient > 0.0)) | ((best >= family.high) & (gradient < 0.0))
+    gradient, curvature = np.where(held, 0.0, gradient), np.where(np.logical_or.outer(held, held), 0.0, curvature)
+    scale = np.maximum(np.diag(curvature), _FLAT)
+    damped = curvature + _DAMPINGS[:, None, None] * np.diag(scale)
+    moves = -np.linalg.solve(damped, np.broadcast_to(gradient[:, None], (len(_DAMPINGS), size, 1)))[:, :, 0]
+    return np.asarray(np.clip(best + moves, family.low, family.high))
 
 
 def _grid(problem: _Problem, family: Family, best: Float, scale: float) -> Float:

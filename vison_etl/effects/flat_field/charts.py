@@ -10,17 +10,18 @@ import polars as pl
 from vison_etl.effects import charts as common
 from vison_etl.effects.charts import Tables
 from vison_etl.effects.figure import Figure
+from vison_etl.effects.flat_field.ratio_charts import ratio
 from vison_etl.tables import CCDS, QUADRANTS
 
 TITLE = "Flat field"
-TABLES = ("prnu", "prnu_scales", "flat_response", "previews", "compliance")
+TABLES = ("prnu", "prnu_scales", "flat_ratio", "flat_response", "previews", "compliance")
 _BY_COLUMN = ("ccd", "quadrant", "script_column")
 
 
 def charts(tables: Tables) -> list[Figure]:
     """Draw what the tables of one acquisition hold; a table that is missing or empty leaves its figures out."""
     figures = [_by_channel(tables), _against_fluence(tables), _over_scales(tables), _noise(tables), _steps(tables)]
-    return [figure for figure in (*figures, *_pictures_of(tables)) if figure is not None]
+    return [figure for figure in (*figures, ratio(tables), *_pictures_of(tables)) if figure is not None]
 
 
 def _fluence() -> pl.Expr:

@@ -47,7 +47,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=6,
+    version=7,
     measurements=(
         Measurement(
             name="tiles",

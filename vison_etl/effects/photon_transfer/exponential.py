@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vison_etl.effects.neighbours import agree_with_neighbours
 from vison_etl.effects.photon_transfer.model import (
     MIN_POINTS,
     Fit,
@@ -28,7 +29,6 @@ from vison_etl.effects.photon_transfer.model import (
     no_fit,
     phi,
 )
-from vison_etl.effects.photon_transfer.outliers import agree_with_neighbours
 
 CURVATURE_BOUNDS = (-4.0, 1.0)
 """Bounds of 2 a00 g mu at the highest signal. Beyond the lower one the variance would have stopped growing long before."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from vison_etl.effects.columns import values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
-from vison_etl.pixels.pair_tiles import PairTiles, measure_pair
 
 PARAMETERS: Parameters = {"clip_sigma": 5.5}
 """``clip_sigma``: clip of the pixels of a difference, in standard deviations."""
@@ -27,6 +26,8 @@ def tiles(first: RawFrame, second: RawFrame, parameters: Parameters) -> Extracte
     ValueError
         If the frames are of different CCDs or sizes.
     """
+    from vison_etl.pixels.pair_tiles import PairTiles, measure_pair  # noqa: PLC0415 - calibrations need no kernels
+
     require_pair(first, second)
     found = measure_pair(
         first.image,

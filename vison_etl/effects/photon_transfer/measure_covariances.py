@@ -7,8 +7,6 @@ from typing import Any
 from vison_etl.effects.columns import or_none, values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.effects.photon_transfer.measure import require_pair
-from vison_etl.pixels.covariances import measure_covariances
-from vison_etl.pixels.lag_covariances import LAGS
 
 PARAMETERS: Parameters = {"covariance_clip_sigma": 5.5}
 """``covariance_clip_sigma``: clip of the pixels of a difference, in standard deviations."""
@@ -31,6 +29,9 @@ def covariances(first: RawFrame, second: RawFrame, parameters: Parameters) -> Ex
     ValueError
         If the frames are of different CCDs or sizes.
     """
+    from vison_etl.pixels.covariances import measure_covariances  # noqa: PLC0415 - calibrations need no kernels
+    from vison_etl.pixels.lag_covariances import LAGS  # noqa: PLC0415
+
     require_pair(first, second)
     found = measure_covariances(
         first.image,

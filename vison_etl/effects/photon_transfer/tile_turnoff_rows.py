@@ -34,7 +34,7 @@ def turnoff_rows(
     """
     if not arrays.pair.size:
         return
-    mine = tiles.filter((pl.col("ccd") == key[0]) & (pl.col("quadrant") == key[1])).select(_PLACE)
+    mine = tiles.lazy().filter(pl.col("ccd") == key[0], pl.col("quadrant") == key[1]).select(_PLACE).collect()
     data = turnoff_data(arrays, channel.selection.points, channel.selection.good)
     fit, top = channel.fits["exponential"], channel.fit_max_adu["exponential"]
     found = tile_turnoffs(data, mine["tile"].to_numpy(), fit, top, limits)

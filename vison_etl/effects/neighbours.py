@@ -1,0 +1,47 @@
+"""Outliers of a curve of many points: those that disagree with their neighbours, not with the model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_WINDOW = 31
+_MAD_TO_SIGMA = 1.4826022185056018
+
+
+def agree_with_neighbours(mean_adu: Floats, residual_sigma: Floats, limit_sigma: float) -> NDArray[np.bool_]:
+    """Mark the points all of whose residuals are within ``limit_sigma`` of the running median of residuals at similar signal.
+
+    A model that does not fit leaves residuals common to neighbours; cutting those would hide it, so the median of the 31
+    nearest points in signal is taken off first. Where the scatter of a kind of residual is larger than its errors say (robust rms
+    above 1), its limit grows with it: then chi2 shall tell, not the rejection.
+
+    Parameters
+    ----------
+    mean_adu
+        Signal, shape (n,).
+    residual_sigma
+        (measured - model) / error, shape (n,), or (n, k) for k kinds.
+    limit_sigma
+        Limit.
+    """
+    if 2.0 * float(np.max(np.abs(residual_sigma), initial=0.0)) <= limit_sigma:
+        # no median is beyond the largest residual
+        return np.ones(mean_adu.size, bool)
+    residual = residual_sigma.reshape(mean_adu.size, -1)
+    order = np.argsort(mean_adu, kind="stable")
+    local = residual[order] - _running_median(residual[order])
+    scale = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(local), axis=0))
+    agree = np.empty(order.size, bool)
+    agree[order] = np.all(np.abs(local) <= limit_sigma * scale, axis=1)
+    return agree
+
+
+def _running_median(values: Floats) -> Floats:
+    """Return the medians of the 31 rows about each, of fewer where there are not 62; beyond the ends the last row counts on."""
+    window = min(_WINDOW, max(1, (len(values) // 2) | 1))
+    padded = np.pad(values, ((window // 2, window // 2), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
+    return np.asarray(np.median(windows, axis=-1), np.float64)
