@@ -27,9 +27,9 @@ def campaign(tmp_path_factory):
     return lake, [day.truth for day in days]
 
 
-def found(campaign, table, on, columns, where="true"):
+def found(campaign, table, on, columns, where="true", truth=None):
     lake, truths = campaign
-    files = ", ".join(f"'{truth / table}.parquet'" for truth in truths)
+    files = ", ".join(f"'{folder / (truth or table)}.parquet'" for folder in truths)
     with connect(lake.root) as connection:
         return connection.sql(
             f"select {columns} from {table} r join read_parquet([{files}]) t using (block, {on}) "
@@ -65,3 +65,33 @@ def test_tables_of_every_channel(campaign):
     ]
     assert abs(pulls.mean()) < 0.3
     assert pulls.std() < 1.1
+
+
+def test_pairs_corrected_as_pixels(campaign):
+    """Residuals of frames that were corrected, against what the order of photons leaves; the kernels lie beside them as files."""
+    with connect(campaign[0].root) as connection:
+        rows = connection.sql("select * from bfe_residuals where method = 'pixels'").pl()
+        products = connection.sql("select * from products where kind = 'bfe_kernel'").pl()
+        flags = connection.sql("select flag from flags where test = 'BF01'").pl()
+    assert products.height == 6
+    assert not {"NO_KERNEL", "NOT_CORRECTED"} & set(flags["flag"])
+    assert rows["covariance_after_adu2"].null_count() == 0
+    assert rows.select("block", "ccd", "quadrant").unique().height == 24
+    pulls = (rows["covariance_after_adu2"] - rows["expected_after_adu2"]) / rows["covariance_after_adu2_err"]
+    assert abs(pulls.mean()) < 0.1
+    assert 0.8 < pulls.std() < 1.15
+
+
+def test_gain_of_corrected_pairs(campaign):
+    rows = found(
+        campaign,
+        "bfe_corrected_ptc",
+        "ccd, quadrant",
+        "r.*, t.gain_e_per_adu as truth",
+        "r.status = 'ok'",
+        truth="gain",
+    )
+    assert rows.height == 24
+    assert_pulls(rows["gain_e_per_adu"], rows["gain_e_per_adu_err"], rows["truth"])
+    assert_pulls(rows["difference_e_per_adu"], rows["difference_e_per_adu_err"], 0.0)
+    assert (rows["before_gain_e_per_adu"] / rows["truth"] - 1).mean() > 0.05
