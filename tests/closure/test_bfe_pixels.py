@@ -15,7 +15,7 @@ from tests.closure.bfe_frames import GEOMETRY, SIZE, Detector, detectors, frame,
 from tests.closure.bfe_truth import true_coefficients
 from tests.effects.photon_transfer.ptc_frames import calibration_input
 from tests.pulls import assert_pulls
-from vison_etl.effects.brighter_fatter import measure
+from vison_etl.effects.brighter_fatter.corrected_pairs import codes_of, offset_of
 from vison_etl.effects.brighter_fatter.effect import EFFECT
 from vison_etl.effects.brighter_fatter.residuals import inverse, photon_covariances, residuals
 from vison_etl.effects.covariance import kernel
@@ -24,10 +24,11 @@ from vison_etl.effects.covariance.lags import Measured, mirrored, multiplicity
 from vison_etl.effects.declare import Product
 from vison_etl.effects.photon_transfer.effect import EFFECT as PHOTON_TRANSFER
 from vison_etl.instrument.geometry import QUADRANTS, Window
-from vison_etl.pixels.brighter_fatter import correct_first_order, walls_of
+from vison_etl.pixels.brighter_fatter import correct_first_order
 from vison_etl.pixels.corrected_covariances import CorrectedFrame, correct_frame, measure_corrected
 from vison_etl.pixels.covariances import measure_covariances
 from vison_etl.pixels.lag_covariances import LAGS
+from vison_etl.pixels.walls import walls_of
 from vison_etl.products.fits import read, to_bytes
 
 pytestmark = [pytest.mark.slow, pytest.mark.lengthy, pytest.mark.timeout(1800)]
@@ -115,8 +116,8 @@ def first_order(codes, offset, gain, walls, rounds):
 
 def corrected_by_method(moved, quadrant, truth, product):
     """Yield method and the corrected frames of a pair."""
-    codes = [measure._codes(one, quadrant, WINDOW) for one in moved]
-    offsets = [float(measure._offset(one, quadrant, WINDOW)[0]) for one in moved]
+    codes = [codes_of(one, quadrant, WINDOW) for one in moved]
+    offsets = [float(offset_of(one, quadrant, WINDOW)[0]) for one in moved]
     fitted, walls, gain = kernel_of(product, quadrant), true_walls(truth), truth.gain_e_per_adu
     both = list(zip(codes, offsets, strict=True))
     yield (
@@ -202,8 +203,8 @@ def test_charge_is_conserved(calibrated):
         truth = one.detector.channels[quadrant]
         for _, frames in corrected_by_method(moved, quadrant, truth, one.product):
             for was, now in zip(moved, frames, strict=True):
-                offset = measure._offset(was, quadrant, WINDOW)[0]
-                before = measure._codes(was, quadrant, WINDOW).sum(dtype=np.float64) - offset * SIZE**2
+                offset = offset_of(was, quadrant, WINDOW)[0]
+                before = codes_of(was, quadrant, WINDOW).sum(dtype=np.float64) - offset * SIZE**2
                 assert now.signal_adu.sum(dtype=np.float64) == pytest.approx(before, rel=2e-7)
 
 

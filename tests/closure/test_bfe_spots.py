@@ -7,7 +7,8 @@ from tests.closure.bfe_truth import channels, moments, true_coefficients, true_w
 from vison_etl.effects.brighter_fatter.widths import FWHM_PER_SIGMA, gaussian_spot
 from vison_etl.effects.covariance import kernel
 from vison_etl.effects.covariance.lags import Measured, mirrored
-from vison_etl.pixels.brighter_fatter import correct, correct_first_order, walls_of
+from vison_etl.pixels.brighter_fatter import correct, correct_first_order
+from vison_etl.pixels.walls import walls_of
 from vison_etl.simulate.build_up import accumulate
 from vison_etl.simulate.streams import Purpose, state_of, stream
 

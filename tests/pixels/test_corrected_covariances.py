@@ -6,10 +6,11 @@ import pytest
 from tests.frames import SMALL
 from tests.pixels.covariance_frames import OFFSET, Scene, pair
 from vison_etl.instrument.geometry import quadrant_view
-from vison_etl.pixels.brighter_fatter import correct, walls_of
+from vison_etl.pixels.brighter_fatter import correct
 from vison_etl.pixels.corrected_covariances import CorrectedFrame, correct_frame, measure_corrected
 from vison_etl.pixels.covariances import measure_covariances
 from vison_etl.pixels.lag_covariances import LAGS
+from vison_etl.pixels.walls import walls_of
 
 GAIN = 3.3
 REACH = 8

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
-from vison_etl.pixels.brighter_fatter import Walls, _taps, correct, walls_of
+from vison_etl.pixels.brighter_fatter import _taps, correct
 from vison_etl.pixels.wall_kernels import AT_ONCE, add_moved
+from vison_etl.pixels.walls import Walls, walls_of
 
 
 def kernel_of(reach, seed):

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from vison_etl.pixels import covariance_kernels as kernels
-from vison_etl.pixels.brighter_fatter import Walls, correct
+from vison_etl.pixels.brighter_fatter import correct
 from vison_etl.pixels.covariances import Difference, cells_of, covariances_of_one
 from vison_etl.pixels.lag_covariances import LAGS, MIN_PIXELS, bartlett_errors
 from vison_etl.pixels.lag_products import inside, padded
 from vison_etl.pixels.pair_plane import remove_plane
 from vison_etl.pixels.pair_sampling import Floats, balancing_weights, median_and_sigma
 from vison_etl.pixels.pair_tiles import truncated_normal
+from vison_etl.pixels.walls import Walls
 
 Float32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]

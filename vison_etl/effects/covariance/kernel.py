@@ -14,11 +14,10 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import convolve2d
 
 from vison_etl.effects.covariance.lags import Floats, Measured, balanced, mirrored
 from vison_etl.effects.covariance.record import CovarianceFit
-from vison_etl.pixels.brighter_fatter import Walls, walls_of
+from vison_etl.pixels.walls import Walls, walls_of
 
 
 @cache
@@ -104,6 +103,8 @@ def effective(a: Floats, c: Floats, signal_e: float) -> Floats:
     al. 2024) stands for the higher orders in a first-order correction. It is here to be compared with: the second-order terms of a
     flat are those of its noise, half of which arrives after the charge that pushes it.
     """
+    from scipy.signal import convolve2d  # noqa: PLC0415 - slow to import, and no calibration asks for it
+
     full_a, full_c = mirrored(a), mirrored(c)
     twice = convolve2d(full_a, full_a)
     reach = a.shape[0]

@@ -18,7 +18,7 @@ import numpy as np
 
 from vison_etl.effects.covariance.lags import Floats, mirrored
 from vison_etl.effects.declare import Product
-from vison_etl.pixels.brighter_fatter import Walls, walls_of
+from vison_etl.pixels.walls import Walls, walls_of
 
 KIND = "bfe_kernel"
 
