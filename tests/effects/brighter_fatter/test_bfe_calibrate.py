@@ -18,6 +18,7 @@ from vison_etl.campaign.limits import flag_table
 from vison_etl.effects import charts as common
 from vison_etl.effects.brighter_fatter import charts
 from vison_etl.effects.brighter_fatter.effect import EFFECT
+from vison_etl.effects.covariance.kernel_file import kernel_of
 from vison_etl.effects.photon_transfer.effect import EFFECT as PHOTON_TRANSFER
 from vison_etl.report import theme
 from vison_etl.tables import table
@@ -222,3 +223,26 @@ def test_nothing_measured():
     assert found.tables["bfe_summary"]["status"].to_list() == ["no_data"] * 12
     assert [flag.name for flag in found.flags] == ["NO_PAIRS"]
     assert np.all([frame.height == 0 for name, frame in found.tables.items() if name.startswith("bfe_k")])
+
+
+def test_photon_transfer_delivers_the_kernel(inputs, found):
+    parameters = {name: value for name, value in inputs.parameters.items() if name in PHOTON_TRANSFER.parameters}
+    made = PHOTON_TRANSFER.calibrate(replace(inputs, test="PTC01", parameters=parameters))
+    products = {product.ccd: product for product in made.products}
+    assert set(products) == {"CCD1", "CCD2", "CCD3"}
+    assert [products["CCD1"].cards[f"FIT_{quadrant}"] for quadrant in "EFGH"] == ["ok", *["no_data"] * 3]
+    assert np.isnan(products["CCD1"].extensions["KERNEL_F"]).all()
+    kernel = kernel_of(products["CCD1"], "E")
+    rows = found.tables["bfe_kernel"].filter(ccd="CCD1", quadrant="E").sort("lag_x", "lag_y")
+    for name in ("kernel_per_e", "kernel_per_e_err", "kernel_growth_per_e2", "kernel_growth_per_e2_err"):
+        mine = getattr(kernel, name.removeprefix("kernel_") if "growth" in name else name)
+        np.testing.assert_allclose(mine.ravel(), rows[name], rtol=1e-12)
+    (summary,) = found.tables["bfe_summary"].filter(ccd="CCD1", quadrant="E").iter_rows(named=True)
+    assert kernel.gain_e_per_adu == summary["gain_e_per_adu"]
+    used = found.tables["covariances"].filter(pl.col("used"), ccd="CCD1", quadrant="E")
+    assert kernel.max_adu == pytest.approx(used["mean_adu"].max(), rel=0.03)
+
+
+def test_without_covariances_there_is_no_kernel():
+    nothing = calibration_input(simulated_test(1, Physics(), channels=CHANNELS[:1]))
+    assert PHOTON_TRANSFER.calibrate(nothing).products == ()
