@@ -13,7 +13,7 @@ PARAMETERS: Parameters = {
     "covariance_clip_sigma": 5.5,
     "saturated_fraction_max": 1e-4,
     "beyond_kernel_max": 0.05,
-    "tolerance_e": 0.2,
+    "tolerance_e": 0.5,
 }
 """``pairs_per_column``: pairs of each script column that are corrected, from the first on. ``covariance_clip_sigma``: clip of the
 pixels of a difference, in standard deviations. ``saturated_fraction_max``: of the pixels of a pair that is corrected.
