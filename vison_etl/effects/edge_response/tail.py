@@ -120,7 +120,7 @@ def fit_tails(
     """
     problem = _problem(lines, last, leading, bounces=bounces)
     fits = [_fitted(problem, stretched(release_px))]
-    if not _describes(problem, exponential(release_px)):
+    if scale_of(_fitted(problem, exponential(release_px)).chi2, problem.dof + 1) > 1.0:
         fits += [_fitted(problem, two_species(release_px)), *_ending(problem, release_px)]
     best = min(fits, key=lambda fit: fit.cost)
     fits = [fit for fit in fits if fit.cost < best.cost + _REACH]
@@ -128,13 +128,6 @@ def fit_tails(
         problem = _problem(_loosened(lines, problem, best), last, leading, bounces=bounces)
         fits = [_fitted(problem, fit.family) for fit in fits]
     return _joined(problem, fits, best.chi2)
-
-
-def _describes(problem: _Problem, family: Family) -> bool:
-    """Tell whether a family without assumptions describes the data; where a coarse grid does already, nothing is searched."""
-    dof = problem.dof + 1
-    coarse = float(_penalty(problem, family, family.coarse()).min())
-    return scale_of(coarse, dof) == 1.0 or scale_of(_fitted(problem, family).chi2, dof) == 1.0
 
 
 def _ending(problem: _Problem, release_px: tuple[float, float]) -> list[_Fit]:
