@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotri, dtrtri
 
 from vison_etl.effects.covariance.mixing import NO_MIXING, Mixing, estimate, mixing_derivatives
 from vison_etl.effects.covariance.model import EXPONENT_MAX, Coefficients, Curves, Floats, curves, exponents
@@ -247,7 +247,7 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
     scale = np.sqrt(np.diag(solution.information)[free])
     scaled = solution.information[np.ix_(free, free)] / np.outer(scale, scale)
     covariance = np.zeros_like(solution.information)
-    covariance[np.ix_(free, free)] = np.linalg.inv(scaled) / np.outer(scale, scale)
+    covariance[np.ix_(free, free)] = _inverse(scaled) / np.outer(scale, scale)
     if not math.sqrt(covariance[0, 0]) < _GAIN_ERR_MAX * state.coefficients.gain_e_per_adu:
         return nothing
     if solution.at_bound:
@@ -272,6 +272,12 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
         level_mean_adu=problem.grouped.mean_adu,
         mixing=NO_MIXING if solution.at_bound else _mixing(problem, state, whitening, covariance),
     )
+
+
+def _inverse(information: Floats) -> Floats:
+    """Return the inverse of a positive matrix."""
+    lower, _ = dpotri(np.linalg.cholesky(information), lower=1)
+    return np.asarray(lower + np.tril(lower, -1).T, np.float64)
 
 
 def _mixing(problem: _Problem, state: _State, whitening: Floats, covariance: Floats) -> Mixing:
