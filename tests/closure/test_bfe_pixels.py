@@ -147,7 +147,7 @@ def judged(calibrated):
                 scale = truth.gain_e_per_adu**2 / mean_e
                 values = {"before": before[quadrant]}
                 for method, frames in corrected_by_method(moved, quadrant, truth, one.product):
-                    values[method] = measure_corrected(*frames, (0.0, 0.0), 5.5).covariance_adu2
+                    values[method] = measure_corrected(*frames, (0.0, 0.0), 5.5, 0.02).covariance_adu2
                 for method, value in values.items():
                     found[level].setdefault(method, []).append(scale * quarter(value - still[quadrant]))
                 found[level].setdefault("expected", []).append(expected_after(truth, mean_e))

@@ -41,7 +41,7 @@ def test_walls_at_rest_leave_the_covariances_as_they_are(quadrant):
         cosmic[40:43, 120:123] = 30_000
     known = {one.quadrant: one for one in measure_covariances(*frames, SMALL)}[quadrant]
     one, two = (corrected(codes, 0.0) for codes in areas(frames, quadrant))
-    found = measure_corrected(one, two, (0.01, 0.01), 5.5)
+    found = measure_corrected(one, two, (0.01, 0.01), 5.5, 0.02)
     # Offsets differ by their errors, and weights by those of another lattice: 1e-4 of the variance.
     scale = known.covariance_adu2[0]
     np.testing.assert_allclose(found.covariance_adu2, known.covariance_adu2, atol=3e-4 * scale)
@@ -77,9 +77,9 @@ def test_unknown_charge_reaches_no_pixel_that_counts():
 
 def test_pixels_near_unknown_charge_are_left_out():
     codes = [np.rint(flat(seed) + OFFSET).astype(np.uint16) for seed in (1, 2)]
-    whole = measure_corrected(*(corrected(image, 1e-7) for image in codes), (0.0, 0.0), 5.5)
+    whole = measure_corrected(*(corrected(image, 1e-7) for image in codes), (0.0, 0.0), 5.5, 0.02)
     codes[1][30, 35] = 65535
-    found = measure_corrected(*(corrected(image, 1e-7) for image in codes), (0.0, 0.0), 5.5)
+    found = measure_corrected(*(corrected(image, 1e-7) for image in codes), (0.0, 0.0), 5.5, 0.02)
     assert (whole.n_unknown, found.n_unknown) == (0, FELT)
     assert found.n[0] == whole.n[0] - FELT
     assert found.mean_adu == pytest.approx(whole.mean_adu, abs=8.0)
@@ -90,7 +90,7 @@ def test_too_few_pixels_give_no_covariances():
     known = np.zeros(shape, bool)
     known[:20, :20] = True
     frames = [CorrectedFrame(np.full(shape, 1e4, np.float32), known, 1, 0.0, True) for _ in range(2)]
-    found = measure_corrected(*frames, (0.0, 0.0), 5.5)
+    found = measure_corrected(*frames, (0.0, 0.0), 5.5, 0.02)
     assert np.isnan(found.covariance_adu2).all()
     assert found.covariance_adu2.size == len(LAGS)
     assert found.n_unknown == 1200

@@ -11,7 +11,8 @@ from scipy.ndimage import maximum_filter1d
 
 from vison_etl.pixels import covariance_kernels as kernels
 from vison_etl.pixels.brighter_fatter import correct
-from vison_etl.pixels.covariances import Difference, cells_of, covariances_of_one
+from vison_etl.pixels.covariances import DEPARTURE_SIGMA, Difference, cells_of, covariances_of_one
+from vison_etl.pixels.departing import departing
 from vison_etl.pixels.lag_covariances import LAGS, MIN_PIXELS, bartlett_errors
 from vison_etl.pixels.lag_products import inside, padded
 from vison_etl.pixels.pair_plane import remove_plane
@@ -45,7 +46,7 @@ class CorrectedFrame:
 class CorrectedCovariances:
     """Covariances of one frame of a pair, as `covariances.QuadrantCovariances` has them; NaN: not measured.
 
-    ``n_clipped``: pixels that the clip left out; ``n_unknown``: those that unknown charge may push.
+    ``n_clipped``: pixels that the clip left out, those of cells that depart among them; ``n_unknown``: those that unknown charge may push.
     """
 
     covariance_adu2: Floats
@@ -96,12 +97,16 @@ def correct_frame(
 
 
 def measure_corrected(
-    first: CorrectedFrame, second: CorrectedFrame, offset_errors_adu: tuple[float, float], clip_sigma: float
+    first: CorrectedFrame,
+    second: CorrectedFrame,
+    offset_errors_adu: tuple[float, float],
+    clip_sigma: float,
+    departure: float,
 ) -> CorrectedCovariances:
     """Measure the covariances of a pair of corrected frames with the arithmetic of `covariances.measure_covariances`.
 
-    The balanced difference, planes in cells, the clip, integers, sums, truncation and errors are the same; pixels that are
-    not known in both frames are left out.
+    The balanced difference, planes in cells, the clip, cells that depart, integers, sums, truncation and errors are the same; pixels
+    that are not known in both frames are left out.
 
     Parameters
     ----------
@@ -111,11 +116,13 @@ def measure_corrected(
         Standard errors of their offsets.
     clip_sigma
         Clip, standard deviations.
+    departure
+        Least departure of the variance of a cell, as a fraction, for which it is left out.
     """
     usable = first.is_known & second.is_known
     n_unknown = int(usable.size - np.count_nonzero(usable))
     truncation = truncated_normal(clip_sigma)[0]
-    found = _difference(first.signal_adu, second.signal_adu, usable, clip_sigma, truncation)
+    found = _difference(first.signal_adu, second.signal_adu, usable, clip_sigma, truncation, departure)
     n = int(found.counts.sum())
     n_clipped = usable.size - n_unknown - n
     if n < MIN_PIXELS or found.step_adu <= 0.0:
@@ -144,7 +151,9 @@ def _nothing(n_clipped: int, n_unknown: int) -> CorrectedCovariances:
     return CorrectedCovariances(unknown, unknown, none, math.nan, math.nan, math.nan, math.nan, n_clipped, n_unknown)
 
 
-def _difference(first: Float32, second: Float32, usable: Mask, clip: float, truncation: float) -> Difference:
+def _difference(
+    first: Float32, second: Float32, usable: Mask, clip: float, truncation: float, departure: float
+) -> Difference:
     lattice = np.zeros_like(usable)
     lattice[::_SAMPLE_STEP, ::_SAMPLE_STEP] = True
     lattice &= usable
@@ -155,7 +164,7 @@ def _difference(first: Float32, second: Float32, usable: Mask, clip: float, trun
     difference -= np.float32(weights[0]) * second
     difference[~usable] = np.inf
     cells = cells_of((0, 0, *usable.shape))
-    limits = np.full(len(cells), -1.0)
+    limits, means, numbers = np.full(len(cells), -1.0), np.full(len(cells), np.nan), np.ones(len(cells))
     for k, (y, x, height, width) in enumerate(cells.tolist()):
         part = slice(y, y + height), slice(x, x + width)
         sampled = difference[part][lattice[part]].astype(np.float64)
@@ -164,6 +173,13 @@ def _difference(first: Float32, second: Float32, usable: Mask, clip: float, trun
             cell = difference[part] - np.float32(centre)
             limits[k] = remove_plane(cell, sigma, clip, truncation)[0]
             difference[part] = cell
+            means[k] = 0.5 * float((first[part] + second[part])[lattice[part]].mean(dtype=np.float64))
+            numbers[k] = np.count_nonzero(usable[part])
+    variances = np.where(limits > 0.0, limits, np.nan) ** 2
+    apart = departing(means, variances, np.sqrt(2.0 / numbers), departure, DEPARTURE_SIGMA)
+    for y, x, height, width in cells[apart].tolist():
+        difference[y : y + height, x : x + width] = np.inf
+    limits[apart] = -1.0
     values, used, counts = padded(*usable.shape), padded(*usable.shape), np.empty(usable.shape[0], np.int64)
     step = kernels.quantise(difference, cells, (0, 0), limits, values, used, counts)
-    return Difference(weights, values, used, counts, step, limits, np.zeros((0, 0, 0, 4), np.int64))
+    return Difference(weights, values, used, counts, step, limits, np.zeros((0, 0, 0, 4), np.int64), apart)

@@ -93,7 +93,8 @@ def _corrected(
     if not all(frame.is_converged for frame in frames):
         return CorrectedQuadrant("not_converged", n_saturated, gain, n_rounds, change)
     errors = float(offsets[0][1]), float(offsets[1][1])
-    found = measure_corrected(frames[0], frames[1], errors, float(parameters["covariance_clip_sigma"]))
+    clip, departure = (float(parameters[name]) for name in ("covariance_clip_sigma", "cell_departure"))
+    found = measure_corrected(frames[0], frames[1], errors, clip, departure)
     state = "corrected" if np.isfinite(found.mean_adu) else "no_data"
     return CorrectedQuadrant(state, n_saturated, gain, n_rounds, change, found)
 

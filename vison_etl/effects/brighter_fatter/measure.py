@@ -11,12 +11,14 @@ from vison_etl.instrument.geometry import QUADRANTS
 PARAMETERS: Parameters = {
     "pairs_per_column": 1,
     "covariance_clip_sigma": 5.5,
+    "cell_departure": 0.02,
     "saturated_fraction_max": 1e-4,
     "beyond_kernel_max": 0.05,
     "tolerance_e": 0.5,
 }
 """``pairs_per_column``: pairs of each script column that are corrected, from the first on. ``covariance_clip_sigma``: clip of the
-pixels of a difference, in standard deviations. ``saturated_fraction_max``: of the pixels of a pair that is corrected.
+pixels of a difference, in standard deviations. ``cell_departure``: least departure of the variance of a cell, as a fraction, for
+which it is left out. ``saturated_fraction_max``: of the pixels of a pair that is corrected.
 ``beyond_kernel_max``: by which fraction a mean may exceed the highest signal that the kernel was measured at. ``tolerance_e``: largest change of
 a pixel in the last round of the correction; what is left is less than a hundredth of it.
 """

@@ -61,7 +61,7 @@ EFFECT = Effect(
             name="covariances",
             tables=("pair_covariances",),
             unit="pair",
-            version=1,
+            version=2,
             parameters=measure_covariances.PARAMETERS,
             function=measure_covariances.covariances,
         ),

@@ -20,7 +20,7 @@ from vison_etl.tables import CCDS, QUADRANTS, table
 Key = tuple[str, str]
 
 _PAIR = ("obsid_1", "obsid_2")
-_INTEGERS = ("pair", "level", "y", "area_px", "n", "n_saturated")
+_INTEGERS = ("pair", "level", "tile", "y", "area_px", "n", "n_saturated")
 _FLOATS = tuple(name for name in Tiles.__slots__ if name not in _INTEGERS)
 
 

@@ -70,7 +70,7 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
             # the level below may already hold some of it: judge its tiles by the levels below that one
             return bracket(data.points, levels[k - 2 :], lower_fit or fit, limits)
     top = float(np.max(data.points.mean_adu[levels[-1]])) if levels else math.inf
-    return Turnoff(good, math.nan, math.nan, math.nan, top)
+    return Turnoff(good, math.nan, math.nan, math.nan, top, top)
 
 
 def levels_cut_by_adc(mean_adu: Floats, level: NDArray[np.int64], measured: Mask, saturated: Mask) -> Mask:
