@@ -19,7 +19,8 @@ LONG = "select * from range(60000)"
 def started(*words, **more):
     """Start the program as a terminal does: tests that run in the background have interrupts ignored, and children inherit it."""
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([*PROGRAM, *map(str, words)], stderr=subprocess.PIPE, text=True, preexec_fn=heed, **more)
+    words = [*PROGRAM, *map(str, words)]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heed, **more)  # noqa: PLW1509 - one thread
 
 
 @pytest.mark.parametrize("after_s", [0.15, 1.5])
