@@ -6,7 +6,8 @@ import pytest
 from tests.closure.ptc_truth import PTC01, PTC02, TILE_PX, FullWell, Physics, Tiles, simulate_tiles
 from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
 from vison_etl.effects.photon_transfer.model import Points
-from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff, levels_cut_by_adc
+from vison_etl.effects.photon_transfer.saturation import cut_by_adc, signal_of_pairs
+from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff
 
 LIMITS = TurnoffLimits()
 PLANS = {"PTC01": PTC01, "PTC02": PTC02}
@@ -15,10 +16,18 @@ MOT = {0.10: 1, 0.30: 1, 0.50: 1, 0.70: 1, 0.90: 1}
 
 def search(found: Tiles, limits: TurnoffLimits = LIMITS) -> Turnoff:
     measured, saturated = np.isfinite(found.variance), found.n_saturated > 1e-4 * TILE_PX
-    usable = measured & ~saturated & ~levels_cut_by_adc(found.mean, found.level, measured, saturated)
+    signal = signal_of_pairs(found.mean, found.pair, measured)
+    usable = measured & ~saturated & ~cut_by_adc(found.pair, found.level, signal, saturated, measured)
     points = Points(found.mean, found.variance, found.variance_err / found.variance)
     data = TurnoffData(
-        points, found.kurtosis, found.kurtosis_err, found.correlation, found.correlation_err, found.level, usable
+        points,
+        found.kurtosis,
+        found.kurtosis_err,
+        found.correlation,
+        found.correlation_err,
+        found.pair,
+        found.level,
+        usable,
     )
     return find_turnoff(data, limits)
 
@@ -157,15 +166,3 @@ def test_outlying_tiles_do_not_matter() -> None:
     found = simulate_tiles(rng, Physics(), PTC01)
     hit = rng.random(found.mean.size) < 0.03
     assert np.isnan(search(with_values(found, variance=np.where(hit, 1.5, 1.0) * found.variance)).value_adu)
-
-
-def test_levels_cut_by_the_adc_take_those_above_with_them() -> None:
-    level = np.repeat(np.arange(4), 10)
-    mean = np.repeat([1e4, 6.1e4, 6.3e4, np.nan], 10)
-    saturated = np.zeros(40, bool)
-    saturated[18:20] = True
-    cut = levels_cut_by_adc(mean, level, np.isfinite(mean), saturated)
-    np.testing.assert_array_equal(cut, level >= 1)
-    saturated[18] = False
-    assert not levels_cut_by_adc(mean, level, np.isfinite(mean), saturated).any()
-    assert levels_cut_by_adc(np.zeros(0), np.zeros(0, int), np.zeros(0, bool), np.zeros(0, bool)).size == 0

@@ -3,7 +3,8 @@
 The brighter-fatter effect makes the curve roll off too, smoothly. At the full well three things come together: the variance
 falls below what the levels below foretell (just before, it may rise above that), the difference of two frames is no longer
 normal, and neighbours along the transfer direction become alike at once. A turn-off is a sustained departure of the variance
-together with one of the other two.
+together with one of the other two. Far above the full well, where every pixel is at its limit, the noise is normal again, but little
+is left of it: neither lamp nor gain change by so much.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from vison_etl.effects.photon_transfer.deficit import baseline, deficit, medians
 from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, Points
 
 _FIRST_TESTED = 2
-_SATURATED_LEVEL = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TurnoffData:
     """Tiles of one channel as the search wants them, arrays of equal length.
 
-    ``level`` labels the script column; ``usable`` marks the tiles that count. The rest is NaN where not measured.
+    ``pair`` and ``level`` label the pair of exposures and the script column; ``usable`` marks the tiles that count. The rest is NaN where not measured.
     """
 
     points: Points
@@ -34,6 +34,7 @@ class TurnoffData:
     kurtosis_err: Floats
     correlation: Floats
     correlation_err: Floats
+    pair: NDArray[np.int64]
     level: NDArray[np.int64]
     usable: Mask
 
@@ -71,28 +72,6 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
             return bracket(data.points, levels[k - 2 :], lower_fit or fit, limits)
     top = float(np.max(data.points.mean_adu[levels[-1]])) if levels else math.inf
     return Turnoff(good, math.nan, math.nan, math.nan, top, top)
-
-
-def levels_cut_by_adc(mean_adu: Floats, level: NDArray[np.int64], measured: Mask, saturated: Mask) -> Mask:
-    """Mark the tiles of levels with more than 10 % saturated tiles, and of all levels above such a one.
-
-    Parameters
-    ----------
-    mean_adu, level, measured
-        Mean signal of each tile, label of its script column, whether it was measured; shape (n,).
-    saturated
-        Tiles with too many saturated pixels.
-    """
-    labels, index = np.unique(level, return_inverse=True)
-    cut = np.bincount(index, saturated, labels.size) > _SATURATED_LEVEL * np.bincount(index, minlength=labels.size)
-    signal = np.full(labels.size, math.inf)
-    for k in range(labels.size):
-        tiles = measured & (index == k)
-        signal[k] = float(np.mean(mean_adu[tiles])) if tiles.any() else math.inf
-    ceiling = float(np.min(signal[cut], initial=math.inf))
-    if math.isfinite(ceiling):
-        cut |= signal >= ceiling
-    return np.asarray(cut[index], bool)
 
 
 def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
