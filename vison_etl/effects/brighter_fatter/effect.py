@@ -30,7 +30,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="brighter_fatter",
-    version=3,
+    version=4,
     measurements=(),
     parameters=PARAMETERS,
     calibrate=_calibrate,
