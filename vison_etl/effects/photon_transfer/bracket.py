@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vison_etl.effects.photon_transfer.deficit import deficit, in_order
+from vison_etl.effects.photon_transfer.deficit import deficit, fraction_left, in_order
 from vison_etl.effects.photon_transfer.model import Fit, Points, exponential_variance
 
 _BINS_PER_LEVEL = 4
 _BIN_SIGMA = 3.0
 _DOUBTFUL = 0.25
 _UNMISTAKABLE = 5.0
+_AT_LIMIT = 0.1
 _SPREADS = 3.0
 
 
@@ -86,7 +87,7 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
         first with a deficit is sound as a whole if none of its bins is doubtful and its brightest tiles are like the others.
     """
     mean = points.mean_adu
-    bins = [tiles for level in levels[1:] for tiles in in_order(points, level, _BINS_PER_LEVEL)]
+    bins = [tiles for level in levels[1:] for tiles in _divided(points, level, fit)]
     bins.sort(key=lambda tiles: float(np.mean(mean[tiles])))
     value, error = np.array([deficit(points[tiles], fit) for tiles in bins]).T
     noise = _BIN_SIGMA * error
@@ -114,6 +115,12 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     whole = top if is_sound else good
     middle_err = math.hypot((after - before) / math.sqrt(12.0), spread)
     return Turnoff(lower, upper, 0.5 * (before + after), middle_err, good, max(good, whole))
+
+
+def _divided(points: Points, level: NDArray[np.int64], fit: Fit) -> list[NDArray[np.int64]]:
+    """Return the bins of a level; a level without noise is one, because its signals are limits of the tiles and say nothing of the light."""
+    is_at_limit = fraction_left(points[level], fit) < _AT_LIMIT
+    return in_order(points, level, 1 if is_at_limit else _BINS_PER_LEVEL)
 
 
 def _has_no_edge(level: Points, fit: Fit) -> bool:
