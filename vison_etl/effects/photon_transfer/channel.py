@@ -165,17 +165,22 @@ def _tiles_used(
 def _reasons(
     given: MeasuredChannel, selection: Selection, fit: Fit, covariances: ChannelCovariances, used: Mask
 ) -> dict[str, Mask]:
-    """Mark by reason the tiles that the adopted fit did not take."""
-    good, below = selection.good, selection.chosen
-    without = np.zeros_like(good)
+    """Mark by reason the tiles that the adopted fit did not take.
+
+    A pair below the turn-off whose covariances are not whole, because some of its tiles are saturated, is saturated.
+    """
+    good, below, pair = selection.good, selection.chosen, given.tiles.pair
+    cut, without = selection.cut, np.zeros_like(good)
     if fit.model == "covariance":
-        below = good & np.isin(given.tiles.pair, selection.whole_pairs)
-        without = below & ~np.isin(given.tiles.pair, given.covariance_pair[covariances.eligible])
+        below = good & np.isin(pair, selection.whole_pairs)
+        is_above = np.isin(pair, pair[good & ~selection.averaged])
+        cut = cut | (good & ~below & ~is_above & np.isin(pair, pair[cut]))
+        without = below & ~np.isin(pair, given.covariance_pair[covariances.eligible])
     return {
         "flux_mismatch": selection.mismatched,
-        "saturated": selection.cut,
+        "saturated": cut,
         "too_few_tiles": selection.sparse,
-        "above_turnoff": good & ~below,
+        "above_turnoff": good & ~below & ~cut,
         "no_covariances": without,
         "no_fit": good & (not fit.has_values),
         "outlier": good & ~used,
