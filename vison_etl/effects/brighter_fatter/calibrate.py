@@ -75,7 +75,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
             bad.append(f"{_name(key)}: {fit.status}")
         elif channel.boundaries.status != "ok":
             bad.append(f"{_name(key)}: boundaries {channel.boundaries.status}")
-        elif not describes([(fit.chi2, fit.dof), (fit.level_chi2, fit.level_dof)], transfer.badfit_p):
+        elif not describes(fit.goodness, transfer.badfit_p):
             bad.append(f"{_name(key)}: chi2 {fit.chi2:.1f} for {fit.dof} dof, p = {p_value(fit.chi2, fit.dof):.1e}")
     return Calibrated(_frames(records), (*_flags(missing, bad), *_not_corrected(states)))
 

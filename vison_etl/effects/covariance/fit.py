@@ -258,6 +258,7 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
     n_prior = int(problem.prior is not None)
     sums = problem.grouped.sums(problem.pairs.n.reshape(len(problem.pairs), -1) * state.residual)
     sigma = np.sqrt(np.sum(state.roots**2, axis=2) * problem.grouped.n)
+    residual_sigma = (sums / sigma).reshape(-1, problem.pairs.reach, problem.pairs.reach)
     return CovarianceFit(
         status="bound" if solution.at_bound else "ok",
         coefficients=state.coefficients,
@@ -267,8 +268,10 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
         dof=state.residual.size + n_prior - free.size,
         level_chi2=float(np.sum(white**2)) + of_prior,
         level_dof=white.size + n_prior - free.size,
+        variance_chi2=float(np.sum(residual_sigma[:, 0, 0] ** 2)) + of_prior,
+        variance_dof=max(0, len(residual_sigma) + n_prior - 3 - int(c_is_free)),
         used=used,
-        residual_sigma=(sums / sigma).reshape(-1, problem.pairs.reach, problem.pairs.reach),
+        residual_sigma=residual_sigma,
         level_mean_adu=problem.grouped.mean_adu,
         mixing=NO_MIXING if solution.at_bound else _mixing(problem, state, whitening, covariance),
     )

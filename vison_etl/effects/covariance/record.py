@@ -41,6 +41,9 @@ class CovarianceFit:
         Of the pairs, with the prior as one more datum.
     level_chi2, level_dof
         Of the means of pairs of like signal.
+    variance_chi2, variance_dof
+        Of their variances alone, against which gain, a00, c00 and n00 count. A response that is not linear shows there first, and is lost
+        among the other lags.
     used
         Pairs of the fit among those given, shape (P,).
     residual_sigma
@@ -59,6 +62,8 @@ class CovarianceFit:
     dof: int
     level_chi2: float
     level_dof: int
+    variance_chi2: float
+    variance_dof: int
     used: Mask
     residual_sigma: Floats
     level_mean_adu: Floats
@@ -68,6 +73,11 @@ class CovarianceFit:
     def has_values(self) -> bool:
         """Tell whether there is a curve."""
         return self.status in {"ok", "bound"}
+
+    @property
+    def goodness(self) -> tuple[tuple[float, int], ...]:
+        """Return chi-square and degrees of freedom of pairs, of levels and of their variances."""
+        return (self.chi2, self.dof), (self.level_chi2, self.level_dof), (self.variance_chi2, self.variance_dof)
 
     @property
     def n_points(self) -> int:
@@ -101,6 +111,8 @@ def no_fit(status: Status, n_pairs: int, reach: int, *, c_is_free: bool) -> Cova
         dof=0,
         level_chi2=nan,
         level_dof=0,
+        variance_chi2=nan,
+        variance_dof=0,
         used=np.zeros(n_pairs, bool),
         residual_sigma=np.zeros((0, reach, reach)),
         level_mean_adu=np.zeros(0),

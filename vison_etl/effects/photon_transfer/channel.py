@@ -95,9 +95,9 @@ def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
         "quadratic": quadratic,
     }
     levels: LevelChi2 = {
-        "covariance": (covariances.chosen.level_chi2, covariances.chosen.level_dof),
-        "exponential": level_chi2(exponential, points, tiles.level[chosen]),
-        "quadratic": (math.nan, 0),
+        "covariance": covariances.chosen.goodness[1:],
+        "exponential": [level_chi2(exponential, points, tiles.level[chosen])],
+        "quadratic": [(math.nan, 0)],
     }
     adopted = adopted_model(fits, levels, rules.badfit_p)
     used = _tiles_used(given, selection, adopted, exponential, covariances)

@@ -88,6 +88,8 @@ def fit_rows(key: Key, found: ChannelCovariances) -> Iterator[Row]:
             "dof": fit.dof if fit.has_values else None,
             "level_chi2": fit.level_chi2,
             "level_dof": fit.level_dof if fit.has_values else None,
+            "variance_chi2": fit.variance_chi2,
+            "variance_dof": fit.variance_dof if fit.has_values else None,
             "symmetry_chi2": symmetry_chi2,
             "symmetry_dof": symmetry_dof or None,
             "a_inner_per_e": sums.inner_per_e,

@@ -26,7 +26,7 @@ def flags(channels: Mapping[Key, Channel], p_limit: float) -> Iterator[Flag]:
     """Yield NO_PAIRS, MIXING and BADFIT.
 
     NO_PAIRS: channels without data. BADFIT: channels whose adopted fit has no curve, or does not describe the data (chi2) or the
-    levels (level_chi2) at a probability below ``p_limit``, or where covariances were measured and their fit was not adopted for
+    levels (level_chi2, variance_chi2) at a probability below ``p_limit``, or where covariances were measured and their fit was not adopted for
     such a reason; or all, where the sum of the level chi-squares over the channels is less probable than that: a shape that
     is wrong everywhere by less than one channel can tell. MIXING: the gain is biased by more than 0.05 % by charge that moves to the next pixel, at
     3 sigma in the mean over the channels or 4 sigma in one.
@@ -40,12 +40,14 @@ def flags(channels: Mapping[Key, Channel], p_limit: float) -> Iterator[Flag]:
     if bad:
         yield Flag("BADFIT", len(bad), "; ".join(bad))
         return
-    levels = [channel.level_chi2[channel.adopted] for channel in channels.values()]
-    levels = [level for level in levels if level[1] > 0]
-    total, dof = sum(chi2 for chi2, _ in levels), sum(dof for _, dof in levels)
-    if not describes([(total, dof)], p_limit):
-        p = p_value(total, dof)
-        yield Flag("BADFIT", len(levels), f"levels of all channels: chi2 {total:.1f} for {dof} dof, p = {p:.1e}")
+    for k, what in enumerate(("levels", "variances of the levels")):
+        found = [channel.level_chi2[channel.adopted][k : k + 1] for channel in channels.values()]
+        chi2 = [one for pairs in found for one in pairs if one[1] > 0]
+        total, dof = sum(value for value, _ in chi2), sum(count for _, count in chi2)
+        if not describes([(total, dof)], p_limit):
+            p = p_value(total, dof)
+            yield Flag("BADFIT", len(chi2), f"{what} of all channels: chi2 {total:.1f} for {dof} dof, p = {p:.1e}")
+            return
 
 
 def mixing_flag(channels: Mapping[Key, Channel]) -> Iterator[Flag]:
@@ -85,5 +87,6 @@ def _words(channel: Channel, model: Model) -> str:
     fit = channel.fits[model]
     if fit.status != "ok":
         return f"{model} {fit.status}"
-    level, level_dof = channel.level_chi2[model]
-    return f"{model} chi2 {fit.chi2:.1f} for {fit.dof} dof, of the levels {level:.1f} for {level_dof}"
+    chi2 = [(fit.chi2, fit.dof), *channel.level_chi2[model]]
+    parts = zip(("", ", of the levels", ", of their variances"), chi2, strict=False)
+    return f"{model} chi2" + "".join(f"{what} {value:.1f} for {dof} dof" for what, (value, dof) in parts)
