@@ -45,7 +45,8 @@ def corrected_rows(covariances):
     rows = covariances.filter(is_first).with_columns(covariance_adu2=light, state=state.otherwise(pl.lit("corrected")))
     known = pl.col("state") == "corrected"
     names = ("covariance_adu2", "covariance_adu2_err", "mean_1_adu", "mean_2_adu", "mean_adu", "mean_adu_err")
-    return rows.drop("spread_adu").with_columns(pl.when(known).then(pl.col(name)).alias(name) for name in names)
+    rows = rows.select(name for name in table("corrected_covariances").names if name in rows.columns)
+    return rows.with_columns(pl.when(known).then(pl.col(name)).alias(name) for name in names)
 
 
 @pytest.fixture(scope="module")

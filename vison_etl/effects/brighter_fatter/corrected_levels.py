@@ -69,9 +69,9 @@ def correct_channel(
         Largest lag.
     """
     used = {level.label: level for level in levels if level.is_used}
-    after = measured_pairs(
-        rows.filter(pl.col("state") == _CORRECTED).with_columns(spread_adu=0.0), measured.pairs.reach
-    )
+    # What a straight line does not need: corrected variances go as the mean, wherever they are averaged.
+    corrected = rows.filter(pl.col("state") == _CORRECTED).with_columns(spread_adu=0.0, n_cells_out=0)
+    after = measured_pairs(corrected, measured.pairs.reach)
     same = measured[_is_among(measured.frame, after.frame)]
     before, found = _levels(same), _levels(after[_is_among(after.frame, same.frame)])
     states = _states(rows)
