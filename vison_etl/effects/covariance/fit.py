@@ -172,15 +172,19 @@ def _linearised(problem: _Problem, state: _State) -> tuple[Floats, Floats]:
     white = _whitening(state)
     to_adu = white * np.sqrt(grouped.n)[:, None, :] / gain**2
     by_gain = found.slope * grouped.mean_adu[:, None, None] - 2.0 / gain * (found.value + coefficients.n_e2)
-    parts = [to_adu @ by_gain.reshape(n_levels, lags, 1), to_adu @ found.by_a]
+    design = np.empty((n_levels * lags + (problem.prior is not None), np.count_nonzero(problem.free)))
+    of_levels = design[: n_levels * lags].reshape(n_levels, lags, -1)
+    of_levels[:, :, :1] = to_adu @ by_gain.reshape(n_levels, lags, 1)
+    of_levels[:, :, 1 : 1 + lags] = to_adu @ found.by_a
     if problem.c_is_free:
-        parts.append(to_adu @ found.by_c)
-    design = np.concatenate([*parts, to_adu], axis=2).reshape(n_levels * lags, -1)
+        of_levels[:, :, 1 + lags : 1 + 2 * lags] = to_adu @ found.by_c
+    of_levels[:, :, -lags:] = to_adu
     residual = (white @ _means(problem, state)).ravel()
     if problem.prior is None:
         return design, residual
     slope, pull = _prior_row(problem.prior, coefficients)
-    return np.vstack([design, slope[problem.free]]), np.append(residual, pull)
+    design[-1] = slope[problem.free]
+    return design, np.append(residual, pull)
 
 
 def _prior_row(prior: Prior, coefficients: Coefficients) -> tuple[Floats, float]:
@@ -197,11 +201,12 @@ def _solve(problem: _Problem, state: _State) -> _Solution:
     free, at_bound = problem.free.copy(), False
     for _ in range(_MAX_STEPS):
         design, residual = _linearised(problem, state)
-        design = design[:, free[problem.free]]
-        scale = np.sqrt(np.sum(design * design, axis=0))
-        design = design / scale
+        if at_bound:
+            design = design[:, free[problem.free]]
         information = design.T @ design
-        gradient = design.T @ residual
+        scale = np.sqrt(np.diag(information))
+        information /= np.outer(scale, scale)
+        gradient = design.T @ residual / scale
         step = cho_solve(cho_factor(information, lower=True), gradient)
         delta = np.zeros(free.size)
         delta[free] = step / scale

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.photon_transfer.deficit import deficit, fraction_left, in_order
-from vison_etl.effects.photon_transfer.model import Fit, Points, exponential_variance
+from vison_etl.effects.photon_transfer.model import Fit, Floats, Points, exponential_variance
 
 _BINS_PER_LEVEL = 4
 _BIN_SIGMA = 3.0
@@ -103,7 +103,7 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     first_sure = int(sure[0]) if sure.size else len(bins) - 1
 
     means = [float(np.mean(mean[levels[0]])), *(float(np.mean(mean[tiles])) for tiles in bins)]
-    spread = pixel_spread(means[first_bad + 1], fit, limits.pixel_spread)
+    spread = float(pixel_spread(np.array(means[first_bad + 1 : first_bad + 2]), fit, limits.pixel_spread)[0])
     before, after = means[first_bad], float(np.max(mean[bins[first_bad]]))
     of_tiles = math.hypot(spread, limits.pixel_spread * means[first_bad + 1])
     upper = max(after, float(np.max(mean[bins[first_sure]])), means[first_bad + 1] + _SPREADS * of_tiles)
@@ -137,7 +137,7 @@ def _has_no_edge(level: Points, fit: Fit) -> bool:
     return bool(np.all(np.abs(sums) < _BIN_SIGMA))
 
 
-def pixel_spread(mean_adu: float, fit: Fit, fraction: float) -> float:
-    """Return the standard deviation of the signals of the pixels of a tile, ADU: shot noise of the curve, and ``fraction``."""
-    shot = float(exponential_variance(np.array([mean_adu]), fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)[0])
-    return math.hypot(math.sqrt(max(shot, 0.0)), fraction * mean_adu)
+def pixel_spread(mean_adu: Floats, fit: Fit, fraction: float) -> Floats:
+    """Return the standard deviation of the signals of the pixels of tiles, ADU: shot noise of the curve, and ``fraction``."""
+    shot = exponential_variance(mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
+    return np.hypot(np.sqrt(np.maximum(shot, 0.0)), fraction * mean_adu)

@@ -122,7 +122,7 @@ def _of_tile(label: int, levels: _Levels, row: int, fit: Fit, limits: TurnoffLim
     is_bloomed = levels.is_bloomed[row, :count] | (-value > np.maximum(_COLLAPSE, limit))
     bloomed = np.logical_or.accumulate(is_bloomed[::-1])[::-1]
     first = _first(off & followed & bloomed)
-    spreads = np.array([pixel_spread(float(m), fit, limits.pixel_spread) for m in mean])
+    spreads = pixel_spread(mean, fit, limits.pixel_spread)
     if first is None:
         good = _first(off)
         last = count - 1 if good is None else good - 1
