@@ -65,7 +65,7 @@ class Hypothesis:
         """Return the parameters of the tail."""
         return points[:, : self.family.low.size]
 
-    def coarse(self, n_settling: int = 4) -> Float:
+    def coarse(self, n_settling: int = 3) -> Float:
         """Return parameters all over the range, shape (S, P)."""
         tail = self.family.coarse()
         if self.bounce != "settling":

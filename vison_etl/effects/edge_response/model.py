@@ -176,14 +176,12 @@ def _agrees(tails: Tails, leading: Leading) -> bool:
     """Tell whether the edges agree in the first pixel."""
     value, error = (float(v[0]) for v in (_bounce(tails).value, _bounce(tails).error))
     apart = _without_deferred(tails, leading)[0] - value
-    return abs(apart) <= AGREEMENT_SIGMA * float(np.hypot(error, np.sqrt(leading.covariance[0, 0])))
+    return bool(abs(apart) <= AGREEMENT_SIGMA * np.hypot(error, np.sqrt(leading.covariance[0, 0])))
 
 
 def _is_plausible(tails: Tails, leading: Leading) -> bool:
     """Tell whether the leading edge may be right about the bounce: not where it shows more than all that the first overscan pixel holds."""
-    values, covariance = tails.bounce
-    amplitude, _ = tails.amplitude
-    first = tails.average(values[:, 0] + amplitude / tails.reference)[0]
+    first = tails.average(tails.bounce[0][:, 0] + tails.amplitude[0] / tails.reference)[0]
     error = float(np.sqrt(leading.covariance[0, 0]))
     return bool(abs(_without_deferred(tails, leading)[0]) <= abs(first) + error)
 

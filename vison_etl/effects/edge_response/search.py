@@ -12,14 +12,14 @@ from vison_etl.effects.edge_response.hypotheses import Hypothesis, Problem, solv
 
 Float = NDArray[np.float64]
 
-_FINE = {1: 101, 2: 15, 3: 7, 4: 5}
+_FINE = {1: 21, 2: 9, 3: 7, 4: 5}
 _SPAN = 4.5
 _STEP = 0.02
 _FLAT = 1e-9
 _MIXED = 0.999
-_DAMPINGS = 10.0 ** np.arange(-6.0, 3.0, 2.0)
+_DAMPINGS = 10.0 ** np.arange(-5.0, 3.0)
 _DIFFERENCE = 1e-5
-_MAX_STEPS = 40
+_MAX_STEPS = 15
 _CONVERGED = 1e-2
 
 

@@ -22,7 +22,7 @@ SUMMED_PX = 400
 """Pixels over which a tail without end is summed."""
 
 _FIRST_END = 5
-_COARSE = {1: 31, 2: 8, 3: 6}
+_COARSE = {1: 12, 2: 6, 3: 5}
 _LEAST_APART = 0.1
 
 

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from vison_etl.effects.edge_response.hypotheses import (
     ELECTRONIC,
@@ -29,10 +30,9 @@ from vison_etl.effects.edge_response.shapes import Family, ending, exponential, 
 Float = NDArray[np.float64]
 
 _TRIED = 4
-_REACH = 7.0
-_CLEAR = 8.0
-_SHAPES = 3.0
-_LEAST_WEIGHT = 1e-6
+_REACH = 10.0
+_LIKELY = 0.05
+_LEAST_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,37 +128,63 @@ def fit_tails(lines: Lines, last: Float, release_px: tuple[float, float], *, bou
     -------
     Tails
         On grids about the best shape of each hypothesis, with weights exp(-chi2 / 2 scale²) times the prior density; what a hypothesis
-        assumes beyond the simplest costs what it could have been over how well it is measured. The tail is a stretched exponential where
-        the data allow a plain one; else also two species of traps and tails that end. Where no shape describes the data (probability
+        assumes beyond the simplest costs what it could have been over how well it is measured. Where no shape describes the data (probability
         below 0.001), all pixels get an error that is the same fraction of the first pixel of the tail, as large as the misfit asks for.
     """
     problem = problem_of(lines, last)
-    kinds = list(product(("one", "settling", "free") if bounces else ("none",), (False, True)))
-
-    plain = _explored(problem, exponential(release_px), kinds)
-    fits = [*plain, *_explored(problem, stretched(release_px), kinds)]
-    if not any(_is_probable(problem, fit) for fit in plain if fit.hypothesis.bounce in ("none", "one")):
-        fits += [fit for family in _others(problem, release_px, kinds[-1]) for fit in _explored(problem, family, kinds)]
-    ranks = [-0.5 * fit.penalty + _log_prior(problem, fit.hypothesis) for fit in fits]
-    best = fits[int(np.argmax(ranks))]
-    fits = [fit for fit, rank in zip(fits, ranks, strict=True) if rank > max(ranks) - _REACH - _SHAPES]
-    is_probable = _is_probable(problem, best)
-    dof = _dof(problem, best)
+    fits = _candidates(problem, release_px, bounces=bounces)
+    best = max(fits, key=lambda fit: _rank(problem, fit))
+    fits = [fit for fit in fits if _rank(problem, fit) > _rank(problem, best) - _REACH]
+    is_probable, dof = _is_probable(problem, best), _dof(problem, best)
     if not is_probable:
         problem = problem_of(_loosened(lines, problem, best), last)
         fits = [fitted(problem, fit.hypothesis, fit.best[None]) for fit in fits]
     scale = scale_of(min(fit.chi2 for fit in fits), dof)
     parts = [_about(problem, fit, scale) for fit in fits]
-    log_weight = np.concatenate([part[0] for part in parts])
-    weight = np.exp(log_weight - log_weight.max())
-    weight /= weight.sum()
-    kept = weight > _LEAST_WEIGHT
-    columns = [np.concatenate(column)[kept] for column in list(zip(*parts, strict=True))[1:]]
-    total = [float(part.sum()) for part in np.split(weight, np.cumsum([len(part[0]) for part in parts])[:-1])]
-    chosen = fits[int(np.argmax(total))].hypothesis
+    weight = np.exp(np.concatenate([part[0] for part in parts]) - max(float(part[0].max()) for part in parts))
+    kept = weight > _LEAST_WEIGHT * weight.max()
+    own = [float(np.sum(np.exp(part[0] - parts[0][0].max()))) for part in parts]
+    shapes, total, raw, seen, value, covariance = (np.concatenate(c)[kept] for c in list(zip(*parts, strict=True))[1:])
     return Tails(
-        chosen, weight[kept] / weight[kept].sum(), *columns, lines.reference, best.chi2, dof, scale, is_improbable=not is_probable
+        best=fits[int(np.argmax(own))].hypothesis,
+        weight=weight[kept] / weight[kept].sum(),
+        shapes=shapes,
+        sums=total,
+        raw=raw,
+        seen=seen,
+        value=value,
+        covariance=covariance,
+        reference=lines.reference,
+        chi2=best.chi2,
+        dof=dof,
+        scale=scale,
+        is_improbable=not is_probable,
     )
+
+
+def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: bool) -> list[Fit]:
+    """Return the fits of all hypotheses that are tried, the simpler ones first.
+
+    The simplest is an exponential, a bounce of one pixel and no slow shift. A stretched exponential, a longer bounce or a slow shift are always
+    tried; two species and tails that end where no exponential with the simplest bounce describes the data; more than one of all these
+    where none of them alone does.
+    """
+
+    def fits_of(family: Family, kinds: Sequence[tuple[str, bool]]) -> list[Fit]:
+        return [fitted(problem, Hypothesis(family, *kind)) for kind in kinds]
+
+    plain, bent = exponential(release_px), stretched(release_px)
+    longer = ("settling", "free") if bounces else ()
+    simplest, shifted = ((("one" if bounces else "none"), slow) for slow in (False, True))
+    straight = fits_of(plain, [simplest, shifted])
+    fits = [*straight, *fits_of(plain, [(bounce, False) for bounce in longer]), *fits_of(bent, [simplest])]
+    if not any(_is_probable(problem, fit) for fit in straight):
+        fits += [fit for family in _others(problem, release_px, simplest) for fit in fits_of(family, [simplest])]
+    if not any(_probability(problem, fit) > _LIKELY for fit in fits):
+        fits += fits_of(plain, [(bounce, True) for bounce in longer])
+        both = [shifted, *product(longer, (False, True))]
+        fits += [fit for family in (bent, two_species(release_px)) for fit in fits_of(family, both)]
+    return fits
 
 
 def with_leading(tails: Tails, leading: Leading) -> Tails:
@@ -183,8 +209,12 @@ def _is_probable(problem: Problem, fit: Fit) -> bool:
     return scale_of(fit.chi2, _dof(problem, fit)) == 1.0
 
 
+def _probability(problem: Problem, fit: Fit) -> float:
+    return float(chdtrc(_dof(problem, fit), fit.chi2))
+
+
 def _dof(problem: Problem, fit: Fit) -> int:
-    powers = problem.roots.shape[1]
+    powers = int(problem.roots.shape[1])
     return problem.data.size - 2 * powers - len(fit.hypothesis.linear) - fit.best.size
 
 
@@ -192,22 +222,9 @@ def _log_prior(problem: Problem, hypothesis: Hypothesis) -> float:
     return log_odds(hypothesis) - log_cost(problem, hypothesis)
 
 
-def _explored(problem: Problem, family: Family, kinds: Sequence[tuple[str, bool]]) -> list[Fit]:
-    """Fit one kind of tail with each kind of bounce and shift, from the simplest to the most general.
-
-    Where deferred charge is clear even under the most general one, those between them are left out that it shows to be improbable: they cannot
-    fit better.
-    """
-    simple, general = (fitted(problem, Hypothesis(family, *kind)) for kind in (kinds[0], kinds[-1]))
-    solved = solve(problem, general.hypothesis, general.best[None])
-    amplitude, variance = solved.value[0, ELECTRONIC:].sum(), solved.covariance[0, ELECTRONIC:, ELECTRONIC:].sum()
-    is_clear = abs(amplitude) > _CLEAR * np.sqrt(variance)
-    out = [simple, general]
-    for kind in kinds[1:-1]:
-        hypothesis = Hypothesis(family, *kind)
-        if not is_clear or 0.5 * (simple.penalty - general.penalty) + _log_prior(problem, hypothesis) > -_REACH:
-            out.append(fitted(problem, hypothesis))
-    return out
+def _rank(problem: Problem, fit: Fit) -> float:
+    """Return ln of the probability but for how much of the range of shapes is left."""
+    return -0.5 * fit.penalty + _log_prior(problem, fit.hypothesis)
 
 
 def _others(problem: Problem, release_px: tuple[float, float], kind: tuple[str, bool]) -> list[Family]:
