@@ -161,7 +161,8 @@ def _separation_row(
         "slow_shift": found.slow,
     }
     for name, pair in pairs.items():
-        if pair is not None:
+        # an error of 0: no explanation is left that has such a thing
+        if pair is not None and pair[1] > 0.0:
             row |= {name: pair[0], f"{name}_err": pair[1]}
     has_tail = found.tail_px is not None
     return row | {
@@ -185,7 +186,7 @@ def _response_rows(direction: str, found: Separation) -> Iterator[_Row]:
     for k in range(found.response.value.size):
         row: _Row = {"direction": direction, "pixel": k + 1}
         for name, values in columns.items():
-            if values is not None and k < values.value.size:
+            if values is not None and k < values.value.size and values.error[k] > 0.0:
                 row |= {name: float(values.value[k]), f"{name}_err": float(values.error[k])}
         yield row
 

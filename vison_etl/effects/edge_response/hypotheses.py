@@ -30,10 +30,11 @@ SLOW_WIDTHS = (3e-5, 1e-5)
 """Assumed rms of slope and curvature over half the overscan, as a fraction of the level. A slow exponential curves by its slope times (half the
 overscan / 3 tau): less than a third of it where tau is longer than the longest release."""
 
+_COMPLICATION, _SLOW = 0.1, 0.3
+_LONG = 0.6
 _BOUNCE_WIDTHS = (3.0, 0.25, 0.125)
 _LEAST_SIGMA = 5.0
 _OVERLAP = 1.15
-_LONGER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +195,19 @@ def solve(problem: Problem, hypothesis: Hypothesis, points: Float) -> Solved:
     return Solved(squares[:, :n_data].sum(axis=1), squares.sum(axis=1), residual, value, covariance)
 
 
-def log_odds(hypothesis: Hypothesis) -> float:
-    """Return ln of how probable a hypothesis is before any data, that of a bounce of one pixel being 1."""
-    return float(np.log(_LONGER)) if hypothesis.bounce in {"settling", "free"} else 0.0
+def log_odds(hypothesis: Hypothesis, points: Float) -> Float:
+    """Return ln of how probable shapes of a hypothesis are before any data, less the density of their parameters, shape (S,).
+
+    One in ten for each: a tail that is no plain exponential; a bounce longer than a pixel; behind a bounce of one pixel a release as short as
+    a bounce may be long; without a slow shift a release that is nearly as long as it may be. Three in ten for a slow shift.
+    """
+    n = (hypothesis.family.name != "exponential") + (hypothesis.bounce in {"settling", "free"})
+    slow = float(np.log(_SLOW)) if hypothesis.is_slow else 0.0
+    length = shapes(hypothesis.family, hypothesis.tail(points), SUMMED_PX).sum(axis=1)
+    shortest = 1.0 / -np.expm1(-1.0 / (_OVERLAP * hypothesis.family.release_px[0]))
+    is_short = (length < shortest) & (hypothesis.bounce == "one")
+    is_long = (length > _LONG * hypothesis.family.release_px[1]) & (not hypothesis.is_slow)
+    return np.asarray(np.log(_COMPLICATION) * (n + is_short + is_long) + slow)
 
 
 def log_cost(problem: Problem, hypothesis: Hypothesis) -> float:

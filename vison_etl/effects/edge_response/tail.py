@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
+from scipy.special import chdtrc, logsumexp
 
 from vison_etl.effects.edge_response.hypotheses import (
     ELECTRONIC,
@@ -32,6 +32,7 @@ Float = NDArray[np.float64]
 _TRIED = 4
 _REACH = 10.0
 _LIKELY = 0.05
+_WINDOW = 20.0
 _LEAST_WEIGHT = 1e-4
 
 
@@ -128,7 +129,8 @@ def fit_tails(lines: Lines, last: Float, release_px: tuple[float, float], *, bou
     -------
     Tails
         On grids about the best shape of each hypothesis, with weights exp(-chi2 / 2 scale²) times the prior density; what a hypothesis
-        assumes beyond the simplest costs what it could have been over how well it is measured. Where no shape describes the data (probability
+        assumes beyond the simplest costs what it could have been over how well it is measured. Hypotheses less than a twentieth as probable
+        as the best are left out. Where no shape describes the data (probability
         below 0.001), all pixels get an error that is the same fraction of the first pixel of the tail, as large as the misfit asks for.
     """
     problem = problem_of(lines, last)
@@ -141,15 +143,19 @@ def fit_tails(lines: Lines, last: Float, release_px: tuple[float, float], *, bou
         fits = [fitted(problem, fit.hypothesis, fit.best[None]) for fit in fits]
     scale = scale_of(min(fit.chi2 for fit in fits), dof)
     parts = [_about(problem, fit, scale) for fit in fits]
-    weight = np.exp(np.concatenate([part[0] for part in parts]) - max(float(part[0].max()) for part in parts))
-    kept = weight > _LEAST_WEIGHT * weight.max()
-    own = [float(np.sum(np.exp(part[0] - parts[0][0].max()))) for part in parts]
-    shapes, total, raw, seen, value, covariance = (np.concatenate(c)[kept] for c in list(zip(*parts, strict=True))[1:])
+    total = [float(logsumexp(part[0])) for part in parts]
+    chosen = fits[int(np.argmax(total))].hypothesis
+    # Occam's window (Madigan & Raftery 1994)
+    parts = [part for part, own in zip(parts, total, strict=True) if own > max(total) - np.log(_WINDOW)]
+    log_weight = np.concatenate([part[0] for part in parts])
+    weight = np.exp(log_weight - log_weight.max())
+    kept = weight > _LEAST_WEIGHT
+    shapes, sums_, raw, seen, value, covariance = (np.concatenate(c)[kept] for c in list(zip(*parts, strict=True))[1:])
     return Tails(
-        best=fits[int(np.argmax(own))].hypothesis,
+        best=chosen,
         weight=weight[kept] / weight[kept].sum(),
         shapes=shapes,
-        sums=total,
+        sums=sums_,
         raw=raw,
         seen=seen,
         value=value,
@@ -167,7 +173,7 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
 
     The simplest is an exponential, a bounce of one pixel and no slow shift. A stretched exponential, a longer bounce or a slow shift are always
     tried; two species and tails that end where no exponential with the simplest bounce describes the data; more than one of all these
-    where none of them alone does.
+    where no exponential at all does.
     """
 
     def fits_of(family: Family, kinds: Sequence[tuple[str, bool]]) -> list[Fit]:
@@ -177,10 +183,11 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
     longer = ("settling", "free") if bounces else ()
     simplest, shifted = ((("one" if bounces else "none"), slow) for slow in (False, True))
     straight = fits_of(plain, [simplest, shifted])
-    fits = [*straight, *fits_of(plain, [(bounce, False) for bounce in longer]), *fits_of(bent, [simplest])]
-    if not any(_is_probable(problem, fit) for fit in straight):
+    straight += fits_of(plain, [(bounce, False) for bounce in longer])
+    fits = [*straight, *fits_of(bent, [simplest])]
+    if not any(_is_probable(problem, fit) for fit in straight[:2]):
         fits += [fit for family in _others(problem, release_px, simplest) for fit in fits_of(family, [simplest])]
-    if not any(_probability(problem, fit) > _LIKELY for fit in fits):
+    if not any(_probability(problem, fit) > _LIKELY for fit in straight):
         fits += fits_of(plain, [(bounce, True) for bounce in longer])
         both = [shifted, *product(longer, (False, True))]
         fits += [fit for family in (bent, two_species(release_px)) for fit in fits_of(family, both)]
@@ -218,13 +225,10 @@ def _dof(problem: Problem, fit: Fit) -> int:
     return problem.data.size - 2 * powers - len(fit.hypothesis.linear) - fit.best.size
 
 
-def _log_prior(problem: Problem, hypothesis: Hypothesis) -> float:
-    return log_odds(hypothesis) - log_cost(problem, hypothesis)
-
-
 def _rank(problem: Problem, fit: Fit) -> float:
     """Return ln of the probability but for how much of the range of shapes is left."""
-    return -0.5 * fit.penalty + _log_prior(problem, fit.hypothesis)
+    odds = float(log_odds(fit.hypothesis, fit.best[None])[0])
+    return -0.5 * fit.penalty + odds - log_cost(problem, fit.hypothesis)
 
 
 def _others(problem: Problem, release_px: tuple[float, float], kind: tuple[str, bool]) -> list[Family]:
@@ -240,7 +244,8 @@ def _about(problem: Problem, fit: Fit, scale: float) -> tuple[Float, ...]:
     points, log_volume = grid(problem, fit, scale)
     solved = solve(problem, hypothesis, points)
     penalty = solved.penalty / scale**2 + hypothesis.family.penalty(hypothesis.tail(points))
-    log_weight = -0.5 * penalty + log_volume + hypothesis.log_density + _log_prior(problem, hypothesis)
+    log_weight = -0.5 * penalty + log_volume + hypothesis.log_density - log_cost(problem, hypothesis)
+    log_weight += log_odds(hypothesis, points)
     raw, seen = electronic(problem, hypothesis, points)
     tail = profiles(problem, hypothesis, points)
     covariance = scale**2 * solved.covariance
