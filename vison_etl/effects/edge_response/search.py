@@ -12,7 +12,7 @@ from vison_etl.effects.edge_response.hypotheses import Hypothesis, Problem, solv
 
 Float = NDArray[np.float64]
 
-_FINE = {1: 21, 2: 9, 3: 7, 4: 5}
+_FINE = {1: 21, 2: 15, 3: 7, 4: 5}
 _SPAN = 4.5
 _STEP = 0.02
 _FLAT = 1e-9

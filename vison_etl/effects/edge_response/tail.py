@@ -173,7 +173,7 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
 
     The simplest is an exponential, a bounce of one pixel and no slow shift. A stretched exponential, a longer bounce or a slow shift are always
     tried; two species and tails that end where no exponential with the simplest bounce describes the data; more than one of all these
-    where no exponential at all does.
+    where the simplest does not.
     """
 
     def fits_of(family: Family, kinds: Sequence[tuple[str, bool]]) -> list[Fit]:
@@ -187,7 +187,7 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
     fits = [*straight, *fits_of(bent, [simplest])]
     if not any(_is_probable(problem, fit) for fit in straight[:2]):
         fits += [fit for family in _others(problem, release_px, simplest) for fit in fits_of(family, [simplest])]
-    if not any(_probability(problem, fit) > _LIKELY for fit in straight):
+    if _probability(problem, straight[0]) < _LIKELY:
         fits += fits_of(plain, [(bounce, True) for bounce in longer])
         both = [shifted, *product(longer, (False, True))]
         fits += [fit for family in (bent, two_species(release_px)) for fit in fits_of(family, both)]
