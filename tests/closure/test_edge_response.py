@@ -79,6 +79,9 @@ def test_pulls(name):
 def test_each_is_found_within_3_sigma_and_20_percent(name):
     edge = CASES[name]
     found = results(edge, 40)
+    # two species and a settling bounce look alike in some channels, which say so
+    assert np.mean([f.is_separate for _, f in found]) >= 0.9
+    found = [each for each in found if each[1].is_separate]
     bounce, error = bounces(found)
     assert np.mean(np.abs(bounce - edge.bounce) < 3 * error) >= 0.9
     for what in ("cti", "eper_cti"):
@@ -100,7 +103,8 @@ def test_what_is_not_there_is_not_found(cti, bounce):
     value, error, truth = column(found, -1, "eper_cti")
     assert np.mean(np.abs(value - truth) < 3 * error) >= 0.95
     assert np.median(error) < 2e-8
-    assert np.median(errors) < 2e-5
+    # a bounce that is not seen may settle over any length
+    assert np.median(errors) < 3e-5
 
 
 def test_along_columns():
@@ -163,11 +167,12 @@ def test_cti_through_pixels(pixels, direction):
     for name in ("col003", "col005"):
         rows = cti.filter(direction=direction, script_column=name)
         level = float(rows["fluence_adu"].mean())
-        # the pixels before the last make fewer transfers; (k - 1) / 2 less on average for what comes k late
+        # what comes m late into pixel k left a pixel that makes m - k transfers less: m - 1 for the first, (m - 1) / 2 on average for the sum
         late = edge_frames.LAGS
-        weights = silicon.release(direction) * (1 - (late - 1) / 2 / TRANSFERS[direction])
+        release, fewer = silicon.release(direction), (late - 1) / TRANSFERS[direction]
         left = silicon.left_behind(direction, level)
-        for what, truth in (("cti", left * float(weights.sum())), ("eper_cti", left * float(weights @ late))):
+        first, summed = float(release @ (1 - fewer)), float((release * late) @ (1 - fewer / 2))
+        for what, truth in (("cti", left * first), ("eper_cti", left * summed)):
             assert_pulls(rows[what], rows[f"{what}_err"], truth)
             assert abs(rows[what].mean() / truth - 1) < 0.05
 

@@ -32,6 +32,7 @@ Float = NDArray[np.float64]
 _TRIED = 4
 _REACH = 10.0
 _LIKELY = 0.05
+_BETTER = 5.0
 _WINDOW = 20.0
 _LEAST_WEIGHT = 1e-4
 
@@ -173,7 +174,7 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
 
     The simplest is an exponential, a bounce of one pixel and no slow shift. A stretched exponential, a longer bounce or a slow shift are always
     tried; two species and tails that end where no exponential with the simplest bounce describes the data; more than one of all these
-    where the simplest does not.
+    where the simplest does not, and the most general fits better than any with one.
     """
 
     def fits_of(family: Family, kinds: Sequence[tuple[str, bool]]) -> list[Fit]:
@@ -188,9 +189,11 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
     if not any(_is_probable(problem, fit) for fit in straight[:2]):
         fits += [fit for family in _others(problem, release_px, simplest) for fit in fits_of(family, [simplest])]
     if _probability(problem, straight[0]) < _LIKELY:
-        fits += fits_of(plain, [(bounce, True) for bounce in longer])
-        both = [shifted, *product(longer, (False, True))]
-        fits += [fit for family in (bent, two_species(release_px)) for fit in fits_of(family, both)]
+        most = fitted(problem, Hypothesis(bent, longer[-1] if bounces else "none", is_slow=True))
+        if min(fit.penalty for fit in fits) > most.penalty + _BETTER:
+            fits += fits_of(plain, [(bounce, True) for bounce in longer])
+            both = [shifted, *product(longer, (False, True))]
+            fits += [fit for family in (bent, two_species(release_px)) for fit in fits_of(family, both)]
     return fits
 
 
