@@ -17,7 +17,8 @@ PARAMETERS: Parameters = {
 
 ``max_fluence_adu``: level up to which frames are in the fit; full well found lower comes before. ``min_line_fraction``: least fraction of
 the rows (columns) of an edge that must not be saturated. ``release_min_px``, ``release_max_px``: what is released over less than the
-former counts as bounce, over more than the latter as a shift of the line. Along columns there is no bounce: ``release_min_parallel_px``. ``blooming_adu``: level from which on blooming is looked for.
+former counts as bounce, over more than the latter as a shift of the line; along columns, where there is no bounce,
+``release_min_parallel_px`` is the shortest that is tried. ``blooming_adu``: level from which on blooming is looked for.
 """
 
 
@@ -29,7 +30,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="edge_response",
-    version=6,
+    version=7,
     measurements=(
         Measurement(
             name="edges",
