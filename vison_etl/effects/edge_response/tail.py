@@ -181,15 +181,16 @@ def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: b
         return [fitted(problem, Hypothesis(family, *kind)) for kind in kinds]
 
     plain, bent = exponential(release_px), stretched(release_px)
-    longer = ("settling", "free") if bounces else ()
-    simplest, shifted = ((("one" if bounces else "none"), slow) for slow in (False, True))
+    shortest: str = "one" if bounces else "none"
+    longer = ["settling", "free"] if bounces else []
+    simplest, shifted = (shortest, False), (shortest, True)
     straight = fits_of(plain, [simplest, shifted])
     straight += fits_of(plain, [(bounce, False) for bounce in longer])
     fits = [*straight, *fits_of(bent, [simplest])]
     if not any(_is_probable(problem, fit) for fit in straight[:2]):
         fits += [fit for family in _others(problem, release_px, simplest) for fit in fits_of(family, [simplest])]
     if _probability(problem, straight[0]) < _LIKELY:
-        most = fitted(problem, Hypothesis(bent, longer[-1] if bounces else "none", is_slow=True))
+        most = fitted(problem, Hypothesis(bent, [shortest, *longer][-1], is_slow=True))
         if min(fit.penalty for fit in fits) > most.penalty + _BETTER:
             fits += fits_of(plain, [(bounce, True) for bounce in longer])
             both = [shifted, *product(longer, (False, True))]
