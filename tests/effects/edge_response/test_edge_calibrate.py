@@ -110,6 +110,21 @@ def test_flags(inputs, found):
     )
 
 
+def test_an_improbable_fit_is_flagged(inputs):
+    """A ripple along the line, in proportion to signal, is none of the things that are looked for."""
+    profiles = inputs.measured["edge_profiles"]
+    level = pl.col("mean_adu").filter(pl.col("pixel") == 0).first().over("obsid", "quadrant", "direction", "edge")
+    ripple = (
+        pl.when(pl.col("pixel") > 0, edge="trailing").then(2e-4 * level * (2.5 * pl.col("pixel")).cos()).otherwise(0.0)
+    )
+    measured = {"edge_profiles": profiles.with_columns(mean_adu=pl.col("mean_adu") + ripple)}
+    found = calibrate(dataclasses.replace(inputs, measured=measured))
+    rows = found.tables["edge_separation"].filter(direction="serial")
+    assert not rows["is_probable"].any()
+    assert not rows["is_separated"].any()
+    assert {flag.name for flag in found.flags} == {"BADFIT", "NOT_SEPARATED"}
+
+
 def test_one_fluence_is_no_data(frames):
     few = calibrate(calibration_input([frame for frame in frames if frame[0] == "col003"]))
     assert few.tables["edge_separation"]["status"].to_list() == ["no_data"] * 8
