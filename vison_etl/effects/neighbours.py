@@ -27,10 +27,13 @@ def agree_with_neighbours(mean_adu: Floats, residual_sigma: Floats, limit_sigma:
     limit_sigma
         Limit.
     """
-    if 2.0 * float(np.max(np.abs(residual_sigma), initial=0.0)) <= limit_sigma:
-        # no median is beyond the largest residual
-        return np.ones(mean_adu.size, bool)
+    if mean_adu.size == 0:
+        return np.zeros(0, bool)
     residual = residual_sigma.reshape(mean_adu.size, -1)
+    # no median is beyond the largest residual of its kind
+    residual = residual[:, 2.0 * np.max(np.abs(residual), axis=0) > limit_sigma]
+    if residual.size == 0:
+        return np.ones(mean_adu.size, bool)
     order = np.argsort(mean_adu, kind="stable")
     local = residual[order] - _running_median(residual[order])
     scale = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(local), axis=0))

@@ -13,7 +13,7 @@ from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, region_wi
 from vison_etl.pixels import covariance_kernels as kernels
 from vison_etl.pixels.departing import departing
 from vison_etl.pixels.lag_covariances import LAGS, MIN_PIXELS, bartlett_errors, covariances_of
-from vison_etl.pixels.lag_products import Values, lag_products, padded
+from vison_etl.pixels.lag_products import MAX_LAG, Values, lag_products, padded
 from vison_etl.pixels.pair_sampling import Boxes, Decoding, Floats, Frame, balancing_weights, box_levels
 from vison_etl.pixels.pair_tiles import box_of, pair_words, truncated_normal
 
@@ -23,7 +23,7 @@ CELL_PX = 256
 PLANE_TERMS = 3
 """Terms of a plane."""
 
-_DEPARTURE_SIGMA = 5.0
+DEPARTURE_SIGMA = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _box(pair: _Pair, quadrant: str, window: Window) -> tuple[int, int, int, int
     return box_of(pair.geometry, quadrant, window.x0, window.y0, window.x1 - window.x0, window.y1 - window.y0)
 
 
-def _cells(box: tuple[int, int, int, int]) -> Boxes:
+def cells_of(box: tuple[int, int, int, int]) -> Boxes:
     """Share a box out in cells of equal size to a pixel, about 256 px wide and high, shape (n, 4)."""
     edges = [np.linspace(0, side, max(1, round(side / CELL_PX)) + 1).astype(np.int64) for side in box[2:]]
     return np.array(
@@ -156,7 +156,7 @@ def _offsets(pair: _Pair, quadrant: str, window: Window) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Difference:
+class Difference:
     """The balanced difference of a quadrant as integers in units of ``step_adu``, with margins, and what was found on the way.
 
     ``used``: 1 where a pixel counts; ``counts``: how many of each row do; ``limits``: of the clip in each cell, negative where it was
@@ -173,8 +173,8 @@ class _Difference:
     apart: NDArray[np.bool_]
 
 
-def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) -> _Difference:
-    origin, cells = box[:2], _cells(box)
+def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) -> Difference:
+    origin, cells = box[:2], cells_of(box)
     sample_1, sample_2, starts = kernels.sample_cells(pair.first, pair.second, cells, pair.decoding)
     weights = (1.0, 1.0)
     if sample_1.size:
@@ -202,7 +202,7 @@ def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) ->
     limits[apart] = -1.0
     values, used, counts = padded(*box[2:]), padded(*box[2:]), np.empty(box[2], np.int64)
     step = kernels.quantise(difference, cells, origin, limits, values, used, counts)
-    return _Difference(weights, values, used, counts, step, limits, blocks, apart)
+    return Difference(weights, values, used, counts, step, limits, blocks, apart)
 
 
 def _apart(pair: _Pair, blocks: NDArray[np.int64], limits: Floats, offsets: Floats) -> NDArray[np.bool_]:
@@ -211,7 +211,7 @@ def _apart(pair: _Pair, blocks: NDArray[np.int64], limits: Floats, offsets: Floa
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = 0.5 * ((sum_1 + sum_2) / n - offsets[:, 0].sum())
         variance, error = np.where(limits > 0.0, limits, np.nan) ** 2, np.sqrt(2.0 / n)
-    return departing(mean, variance, error, pair.departure, _DEPARTURE_SIGMA)
+    return departing(mean, variance, error, pair.departure, DEPARTURE_SIGMA)
 
 
 def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCovariances:
@@ -227,11 +227,8 @@ def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCov
         return _nothing(quadrant, usable - n, n_saturated)
     left_1, left_2 = kernels.sums_left_out(pair.first, pair.second, box[:2], pair.decoding, found.used, found.counts)
     means = np.array([(sum_1 - left_1) / n, (sum_2 - left_2) / n]) - offsets[:, 0]
-    products, pairs = lag_products(found.values, found.used, found.counts == box[3])
-    lost = PLANE_TERMS * np.count_nonzero(found.limits >= 0.0) / n
     sign = -1 if sum(side_of(quadrant)) == 1 else 1
-    covariance, n_pairs = covariances_of(products, pairs, found.step_adu, pair.truncation, lost, sign)
-    covariance /= 2.0 * found.weights[0] * found.weights[1]
+    covariance, n_pairs = covariances_of_one(found, pair.truncation, sign)
     if not covariance[0] > 0.0:
         return _nothing(quadrant, usable - n, n_saturated)
     return QuadrantCovariances(
@@ -248,6 +245,23 @@ def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCov
         n_saturated=n_saturated,
         n_cells_out=n_out,
     )
+
+
+def covariances_of_one(found: Difference, truncation: float, sign: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the covariances of one frame, ADU², and the pairs of pixels, in the order of ``LAGS``, from a balanced difference.
+
+    Parameters
+    ----------
+    truncation
+        Variance of a unit normal distribution cut at the clip.
+    sign
+        -1 where one axis of the difference runs against the canonical one, 1 where none or both do.
+    """
+    columns = found.values.shape[1] - 2 * MAX_LAG
+    products, pairs = lag_products(found.values, found.used, found.counts == columns)
+    lost = PLANE_TERMS * np.count_nonzero(found.limits >= 0.0) / found.counts.sum()
+    covariance, n_pairs = covariances_of(products, pairs, found.step_adu, truncation, lost, sign)
+    return covariance / (2.0 * found.weights[0] * found.weights[1]), n_pairs
 
 
 def _nothing(quadrant: str, n_clipped: int, n_saturated: int) -> QuadrantCovariances:
