@@ -32,7 +32,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="brighter_fatter",
-    version=5,
+    version=4,
     measurements=(
         Measurement(
             name="corrected_covariances",
