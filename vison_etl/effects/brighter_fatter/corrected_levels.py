@@ -70,7 +70,7 @@ def correct_channel(
     """
     used = {level.label: level for level in levels if level.is_used}
     after = measured_pairs(
-        rows.filter(pl.col("state") == _CORRECTED).with_columns(spread_adu=0.0), measured.pairs.reach
+        rows.filter(pl.col("state") == _CORRECTED).with_columns(spread_adu=0.0, n_cells_out=0), measured.pairs.reach
     )
     same = measured[_is_among(measured.frame, after.frame)]
     before, found = _levels(same), _levels(after[_is_among(after.frame, same.frame)])

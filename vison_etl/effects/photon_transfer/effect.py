@@ -48,7 +48,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=8,
+    version=7,
     measurements=(
         Measurement(
             name="tiles",
