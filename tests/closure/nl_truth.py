@@ -76,6 +76,7 @@ class Frames:
     x: np.ndarray
     y: np.ndarray
     true_light: np.ndarray
+    linear: np.ndarray
     bench: Bench = field(repr=False)
 
 
@@ -120,7 +121,7 @@ def expose(rng: np.random.Generator, bench: Bench, n_channels: int = 1) -> list[
         sigma = np.sqrt((np.maximum(seen, 0.0) / bench.gain + bench.ron_adu**2 + 1.0 / 12.0) / bench.n_px)
         signal = base + seen + sigma * rng.standard_normal(seen.shape)
         signal[seen > bench.top_adu] = np.nan
-        found.append(Frames(time_s, hours, label, column, signal, x, y, light, bench))
+        found.append(Frames(time_s, hours, label, column, signal, x, y, light, linear, bench))
     return found
 
 

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
+from tests.closure.covariance_fit_truth import Truth
+from tests.closure.nl_pairs import pair_covariances
 from tests.closure.nl_truth import Bench, Frames, expose
 from vison_etl.effects.declare import CalibrationInput
 from vison_etl.effects.nonlinearity.effect import EFFECT
@@ -61,14 +63,32 @@ def exposures(frames: Frames, chamber: str | None = "B_CBE_MAR19") -> pl.DataFra
     return pl.DataFrame(rows, schema_overrides={"chamber": pl.String})
 
 
-def inputs(bench: Bench, seed: int = 1, *, channels=CHANNELS, chamber: str | None = "B_CBE_MAR19", change=None):
-    """Return what a calibration is given; ``change(frames)`` may spoil the list of frames of the channels."""
+def inputs(
+    bench: Bench,
+    seed: int = 1,
+    *,
+    channels=CHANNELS,
+    chamber: str | None = "B_CBE_MAR19",
+    change=None,
+    charge: Truth | None = None,
+    **spoilt,
+):
+    """Return what a calibration is given; ``change(frames)`` may spoil the list of frames of the channels.
+
+    With ``charge``, the covariances of charge, there are covariances of the pairs too; ``spoilt`` as of `nl_pairs.sample`.
+    """
     every = expose(np.random.default_rng(seed), bench, len(channels))
     if change is not None:
         change(every)
     levels = pl.concat([tile_levels(frames, *key) for frames, key in zip(every, channels, strict=True)])
     statistics = levels.select("obsid", "ccd", "quadrant").unique()
-    parameters = EFFECT.parameters
+    measured = {"tile_levels": levels}
+    if charge is not None:
+        streams = np.random.default_rng([77, *np.atleast_1d(seed)]).spawn(len(channels))
+        measured["pair_covariances"] = pl.concat(
+            pair_covariances(rng, frames, key, FIRST, charge, **spoilt)
+            for rng, frames, key in zip(streams, every, channels, strict=True)
+        )
     return CalibrationInput(
-        bench.test, None, parameters, exposures(every[0], chamber), statistics, {"tile_levels": levels}, None
+        bench.test, None, EFFECT.parameters, exposures(every[0], chamber), statistics, measured, None
     )

@@ -147,6 +147,7 @@ def _tiles(
         noise_variance=noise,
         offset_variance=offset * (1.0 + same / float(frames.mean())),
         place=_place(corners),
+        background_adu=float(np.mean(background)),
     )
 
 

@@ -4,45 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy.special import chdtrc
 
-from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters, Product
 from vison_etl.effects.nonlinearity import curve as curves
-from vison_etl.effects.nonlinearity.arrays import Key, NoRunError, Run, arrange
+from vison_etl.effects.nonlinearity.arrays import Key
 from vison_etl.effects.nonlinearity.data import Tiles
+from vison_etl.effects.nonlinearity.fitted import Fitted, fit_run, signal_range
 from vison_etl.effects.nonlinearity.fullwell import full_wells, missing
-from vison_etl.effects.nonlinearity.light import ShutterPrior, is_separable
-from vison_etl.effects.nonlinearity.model import JointFit, Response, fit_jointly
-from vison_etl.effects.nonlinearity.noise import channel_noises, outlying_exposures, without_outlying_tiles
-from vison_etl.effects.nonlinearity.response import FULL_SCALE_ADU, make_basis
+from vison_etl.effects.nonlinearity.light import is_separable
+from vison_etl.effects.nonlinearity.model import Response
+from vison_etl.effects.nonlinearity.product import products
+from vison_etl.effects.nonlinearity.response import FULL_SCALE_ADU
 from vison_etl.effects.rows import result_frame
 from vison_etl.tables import CCDS, QUADRANTS
 
 _Row = dict[str, Any]
 _TABLES = ("nonlinearity", "nonlinearity_curve", "nonlinearity_residuals", "shutter_latency", "nonlinearity_light")
-_ROOM = 1.05
 _KEYS = tuple((ccd, quadrant) for ccd in CCDS for quadrant in QUADRANTS)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Result:
-    """A fit with the channels that took part in it, and why others did not."""
-
-    run: Run
-    fit: JointFit
-    keys: tuple[Key, ...]
-    prior: ShutterPrior
-    reasons: Mapping[Key, str]
-
-    def of_channels(self) -> Iterator[tuple[Key, Tiles, Response]]:
-        """Yield key, tiles and response of each channel that was fitted."""
-        for key, response in zip(self.keys, self.fit.responses, strict=True):
-            yield key, self.run.channels[key], response
 
 
 def calibrate(inputs: CalibrationInput) -> Calibrated:
@@ -52,98 +35,65 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     does not depend on the fit.
 
     Flags: BADFIT (channels whose fit failed, is not monotone or does not describe the tiles at a probability below ``badfit_p``; exposures
-    whose light does not fit their time), SHUTTER_FREE (filters whose latency is not separable), NO_FULL_WELL, NO_GAIN (full well in ADU
+    whose light does not fit their time; channels whose photon noise contradicts the response that the exposure times give), SHUTTER_FREE (filters whose latency is not separable), NO_FULL_WELL, NO_GAIN (full well in ADU
     only), POORQUALDATA (no fit).
     """
-    found = _fitted(inputs)
+    found = fit_run(inputs)
     rows: dict[str, list[_Row]] = {name: [] for name in _TABLES}
+    made: tuple[Product, ...] = ()
     if isinstance(found, str):
         rows["nonlinearity"] = [_empty(key, "no_data") for key in _KEYS]
         flags: tuple[Flag, ...] = (Flag("POORQUALDATA", len(_KEYS), found),)
     else:
         points = int(inputs.parameters["curve_points"])
-        sampled = {key: _curve(tiles, response, points) for key, tiles, response in found.of_channels()}
+        sampled = {
+            key: _curve(tiles, response, points)
+            for key, tiles, response in found.of_channels()
+            if _is_fitted(found, response)
+        }
         rows["nonlinearity"] = _headlines(found, sampled, inputs.parameters)
         rows["nonlinearity_curve"] = [row for key, curve in sampled.items() for row in _curve_rows(key, curve)]
         rows["nonlinearity_residuals"] = list(_residual_rows(found))
         rows["shutter_latency"] = list(_latency_rows(found))
         rows["nonlinearity_light"] = list(_track_rows(found))
+        made = tuple(products(found, int(inputs.parameters["product_points"])))
         flags = tuple(_flags(found, rows["nonlinearity"], float(inputs.parameters["badfit_p"])))
     wells, reasons = full_wells(inputs)
     rows["nonlinearity"] = [row | wells.get((row["ccd"], row["quadrant"]), {}) for row in rows["nonlinearity"]]
     flags += tuple(missing(rows["nonlinearity"], reasons, inputs.gain))
-    return Calibrated({name: result_frame(name, some) for name, some in rows.items()}, flags)
+    return Calibrated({name: result_frame(name, some) for name, some in rows.items()}, flags, made)
 
 
-def _fitted(inputs: CalibrationInput) -> _Result | str:
-    """Fit, or say why not."""
-    try:
-        run = arrange(inputs)
-    except NoRunError as error:
-        return str(error)
-    channels = {key: _cleaned(run, tiles) for key, tiles in run.channels.items()}
-    noises = dict(zip(channels, channel_noises(run.exposures, list(channels.values())), strict=True))
-    reasons = dict(run.reasons)
-    for key, tiles in channels.items():
-        levels = np.unique(run.exposures.level[tiles.counts.any(axis=1)]).size
-        if noises[key] is None:
-            reasons[key] = "too few equal exposures"
-        elif levels < int(inputs.parameters["min_levels"]):
-            reasons[key] = f"{levels} levels"
-    keys = tuple(key for key in channels if key not in reasons)
-    if not keys:
-        return next(iter(reasons.values()), "no tiles")
-    known = float(inputs.parameters["shutter_prior_s" if run.shutter is None else "shutter_table_prior_s"])
-    prior = ShutterPrior(known, float(inputs.parameters["shutter_own_prior_s"]))
-    chosen = [channels[key] for key in keys]
-    try:
-        fit = fit_jointly(
-            run.exposures,
-            chosen,
-            [noise for key in keys if (noise := noises[key]) is not None],
-            make_basis(_ROOM * max(float(np.nanmax(tiles.signal_adu)) for tiles in chosen)),
-            prior,
-            outlying_exposures(run.exposures, chosen),
-        )
-    except np.linalg.LinAlgError as error:
-        return f"the equations have no solution: {error}"
-    return _Result(replace(run, channels=channels), fit, keys, prior, reasons)
-
-
-def _cleaned(run: Run, tiles: Tiles) -> Tiles:
-    return replace(tiles, signal_adu=without_outlying_tiles(run.exposures, tiles))
-
-
-def _range(tiles: Tiles) -> tuple[float, float]:
-    """Return the faintest and brightest level of which most tiles count: where the curve has data all around."""
-    whole = tiles.counts.mean(axis=1) > 0.5
-    means = np.nanmean(tiles.signal_adu[whole], axis=1)
-    return float(means.min()), float(means.max())
+def _is_fitted(found: Fitted, response: Response) -> bool:
+    return response.is_monotone and found.fit.has_converged
 
 
 def _curve(tiles: Tiles, response: Response, points: int) -> curves.Curve:
-    return curves.sample_curve(response, *_range(tiles), points)
+    return curves.sample_curve(response, *signal_range(tiles), points)
 
 
 def _empty(key: Key, status: str) -> _Row:
     return {"ccd": key[0], "quadrant": key[1], "status": status, "n_points": 0}
 
 
-def _headlines(found: _Result, sampled: Mapping[Key, curves.Curve], parameters: Parameters) -> list[_Row]:
+def _headlines(found: Fitted, sampled: Mapping[Key, curves.Curve], parameters: Parameters) -> list[_Row]:
     stability, stability_err = _stability(found)
     rows = {key: _empty(key, "failed" if key in found.reasons else "no_data") for key in _KEYS}
     lowest = float(parameters["max_from_fraction"]) * FULL_SCALE_ADU
     for key, tiles, response in found.of_channels():
         row: _Row = {"ccd": key[0], "quadrant": key[1], "n_points": int(np.count_nonzero(tiles.counts))}
-        row |= {"status": "ok" if response.is_monotone and found.fit.has_converged else "failed"}
-        row |= {
-            "chi2": response.chi2,
-            "dof": response.dof,
-            "stability_pct": stability,
-            "stability_pct_err": stability_err,
-        }
+        row |= {"status": "ok" if _is_fitted(found, response) else "failed"}
+        row |= {"stability_pct": stability, "stability_pct_err": stability_err}
+        # without the pattern nothing is asked of the tiles
+        row |= {"chi2": response.chi2, "dof": response.dof} if found.distrust is None else {}
         row |= {"flux_repeatability_pct": 100.0 * found.fit.light.scatter.flux}
-        row["fit_min_adu"], row["fit_max_adu"] = _range(tiles)
+        pairs = found.checked[key]
+        row |= {"n_ptc_levels": pairs.n_levels}
+        row |= {"ptc_chi2": pairs.chi2, "ptc_dof": pairs.dof} if pairs.dof else {}
+        row["fit_min_adu"], row["fit_max_adu"] = signal_range(tiles)
+        rows[key] = row
+        if key not in sampled:
+            continue
         row |= _extreme_columns(curves.largest_deviation(sampled[key], lowest))
         emva = curves.emva_linearity(response, tiles, found.run.exposures, found.fit.light, ~found.fit.doubtful)
         if emva is not None:
@@ -152,7 +102,6 @@ def _headlines(found: _Result, sampled: Mapping[Key, curves.Curve], parameters: 
                 "emva_min_pct": 100 * emva.lowest,
                 "emva_max_pct": 100 * emva.highest,
             }
-        rows[key] = row
     return list(rows.values())
 
 
@@ -167,7 +116,7 @@ def _extreme_columns(extreme: curves.Extreme | None) -> _Row:
     }
 
 
-def _stability(found: _Result) -> tuple[float | None, float | None]:
+def _stability(found: Fitted) -> tuple[float | None, float | None]:
     """Return the rms of the light of the most repeated level, drift included, per cent, and its error."""
     exposures, light = found.run.exposures, found.fit.light
     counts = np.bincount(exposures.level)
@@ -193,7 +142,7 @@ def _curve_rows(key: Key, curve: curves.Curve) -> Iterator[_Row]:
         }
 
 
-def _residual_rows(found: _Result) -> Iterator[_Row]:
+def _residual_rows(found: Fitted) -> Iterator[_Row]:
     common = curves.clock_residuals(found.run.exposures, found.fit.light)
     columns = found.run.table["script_column"].to_numpy()
     flux = found.fit.light.scatter.flux
@@ -213,7 +162,7 @@ def _residual_rows(found: _Result) -> Iterator[_Row]:
                 }
 
 
-def _latency_rows(found: _Result) -> Iterator[_Row]:
+def _latency_rows(found: Fitted) -> Iterator[_Row]:
     light, exposures = found.fit.light, found.run.exposures
     commanded = found.run.table["exptime_s"].to_numpy()
     for w, label in enumerate(found.run.labels):
@@ -233,7 +182,7 @@ def _latency_rows(found: _Result) -> Iterator[_Row]:
         }
 
 
-def _track_rows(found: _Result) -> Iterator[_Row]:
+def _track_rows(found: Fitted) -> Iterator[_Row]:
     light, exposures = found.fit.light, found.run.exposures
     source = light.drift + curves.clock_residuals(exposures, light)
     middle = float(np.mean(source[~found.fit.doubtful]))
@@ -254,12 +203,22 @@ def _track_rows(found: _Result) -> Iterator[_Row]:
         }
 
 
-def _flags(found: _Result, rows: list[_Row], p_limit: float) -> Iterator[Flag]:
+def _quality(row: _Row) -> str:
+    return f"chi2 {row['chi2']:.0f} for {row['dof']} dof, " if "dof" in row else ""
+
+
+def _flags(found: Fitted, rows: list[_Row], p_limit: float) -> Iterator[Flag]:
     bad = [
-        f"{row['ccd']} {row['quadrant']}: chi2 {row['chi2']:.0f} for {row['dof']} dof, {row['status']}"
+        f"{row['ccd']} {row['quadrant']}: {_quality(row)}{row['status']}"
         for row in rows
-        if row.get("dof") and (row["status"] != "ok" or chdtrc(row["dof"], row["chi2"]) < p_limit)
+        if row["n_points"] and (row["status"] != "ok" or ("dof" in row and chdtrc(row["dof"], row["chi2"]) < p_limit))
     ]
+    bad += [
+        f"{ccd} {quadrant}: photon noise contradicts the exposure times, {pairs.contradiction}"
+        for (ccd, quadrant), pairs in found.checked.items()
+        if pairs.contradiction is not None
+    ]
+    bad += [f"exposure times alone: {found.distrust}"] if found.distrust is not None else []
     far = found.run.table.filter(pl.Series(found.fit.doubtful))["obsid"].to_list()
     bad += [f"light of exposure {obsid} does not fit its time" for obsid in far]
     if bad:

@@ -29,7 +29,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """Inverse covariances of the relative residuals of each exposure, W_k = diag(own_k) - common_k common_k^T: (K, S), (K, S, 3)."""
+    """Inverse covariances of the relative residuals of each exposure, W_k = diag(own_k) - common_k common_k^T: (K, S), (K, S, n)."""
 
     own: Floats
     common: Floats
@@ -64,15 +64,25 @@ class Solved:
 
 
 def _weights(tiles: Tiles, noise: Noise, z: Floats, slope: Floats, measured: Floats) -> Weights:
-    """Return the weights: noise of each tile, and what moves level and plane of the whole channel; zero where a tile does not count."""
+    """Return the weights: noise of each tile, and what moves level and plane of the whole channel or changes the slope of its response.
+
+    Zero where a tile does not count.
+    """
     photon = (noise.per_adu * np.maximum(measured, 0.0) + tiles.noise_variance) / tiles.n + tiles.base_variance
-    precise = np.where(tiles.counts, 1.0 / (photon / (z * slope) ** 2 + noise.tile), 0.0)
+    variance = photon / (z * slope) ** 2 + noise.tile
+    if noise.structure is not None:
+        variance += noise.structure.tile[:, None]
+    precise = np.where(tiles.counts, 1.0 / variance, 0.0)
     typical = np.sum(precise * z, axis=1) / np.maximum(np.sum(precise, axis=1), _TINY)
     level = noise.channel + tiles.offset_variance / np.maximum(typical, 1e-9) ** 2
     sigma = np.sqrt(np.column_stack([level, np.full((level.size, 2), noise.slope)]))
     shape = np.column_stack([np.ones(tiles.place.shape[0]), tiles.place])[None] * sigma[:, None, :]
+    if noise.structure is not None:
+        mean = np.sum(precise * np.log(z), axis=1) / np.maximum(np.sum(precise, axis=1), _TINY)
+        across = (np.log(z) - mean[:, None]) * np.sqrt(noise.structure.slope)[:, None]
+        shape = np.concatenate([shape, across[:, :, None]], axis=2)
     factor = precise[:, :, None] * shape
-    root = np.linalg.cholesky(np.linalg.inv(np.eye(3) + shape.transpose(0, 2, 1) @ factor))
+    root = np.linalg.cholesky(np.linalg.inv(np.eye(shape.shape[2]) + shape.transpose(0, 2, 1) @ factor))
     return Weights(precise, np.asarray(factor @ root))
 
 
@@ -142,6 +152,13 @@ def add_prior(equations: Equations, difference: Floats, precision: Floats) -> No
     equations.mixed[where, common] -= precision
     equations.shared[common, common] += precision
     equations.shared_right[common] += precision @ difference
+
+
+def add_information(equations: Equations, gradient: Floats, precision: Floats) -> None:
+    """Add other knowledge of the coefficients, in place: log-likelihood gradient . dc - dc . precision . dc / 2 about where they stand."""
+    where = slice(equations.own.shape[0] - gradient.size, None)
+    equations.own[where, where] += precision
+    equations.own_right[where] += gradient
 
 
 def eliminate(equations: Equations, size: int) -> Solved:

@@ -38,6 +38,7 @@ class Tiles:
     ``signal_adu``: above offset and above the frames without light; NaN: does not count. ``n``: pixels. ``base_variance``: variance that
     the frames without light add, ADU²; ``noise_variance``: variance of one pixel without light, ADU². ``offset_variance``: of the
     offset of a frame, common to its tiles, ADU², shape (K,). ``place``: coordinates x, y, shape (S, 2), of mean 0 and rms 1.
+    ``background_adu``: mean of the frames without light above the offset.
     """
 
     signal_adu: Floats
@@ -46,6 +47,7 @@ class Tiles:
     noise_variance: float
     offset_variance: Floats
     place: Floats
+    background_adu: float
 
     @property
     def counts(self) -> Mask:
@@ -53,12 +55,23 @@ class Tiles:
         return np.isfinite(self.signal_adu)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """Relative variances by structure of the response finer than the knots of f, of each exposure, shape (K,).
+
+    ``slope``: of the response across the signals of the tiles, ``tile``: of single tiles.
+    """
+
+    slope: Floats
+    tile: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Noise:
     """Random variances of a channel beside its read noise.
 
     ``per_adu``: variance of one pixel per ADU of signal (photon noise, 1/g), ADU; relative variances: ``tile`` of single tiles,
-    ``channel`` of the whole channel, ``slope`` of a plane over it, per unit of place.
+    ``channel`` of the whole channel, ``slope`` of a plane over it, per unit of place. ``structure``: None where there is none.
     """
 
     per_adu: float
@@ -66,3 +79,4 @@ class Noise:
     channel: float
     slope: float
     dof: int
+    structure: Structure | None = None

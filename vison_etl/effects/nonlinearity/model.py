@@ -5,7 +5,8 @@
 F: mean of tile s in exposure k, b: from frames without light, R_c: response of the channel, phi_sw: illumination of the tile through
 filter w, L_k: light of the exposure, the same for all tiles of all CCDs, u_k: small random changes of level and pattern in one channel.
 Gauss-Newton in relative residuals: what belongs to a channel is eliminated (:mod:`.channel`), then the response that channels have in
-common; what is left is a problem of the K lights alone (:mod:`.light`), where all channels meet the clock.
+common; what is left is a problem of the K lights alone (:mod:`.light`), where all channels meet the clock. Photon noise of pairs speaks of the
+coefficients of a channel alone (:mod:`.transfer`) and is added to its equations.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from vison_etl.effects.nonlinearity import channel
+from vison_etl.effects.nonlinearity.bends import START, Shared, Stiffness, covariances, likelier, softened
 from vison_etl.effects.nonlinearity.channel import Equations, Solved, State
 from vison_etl.effects.nonlinearity.data import Exposures, Floats, Mask, Noise, Tiles
 from vison_etl.effects.nonlinearity.light import Information, Light, Scatter, ShutterPrior, solve_light
+from vison_etl.effects.nonlinearity.pair_sums import PairSums
 from vison_etl.effects.nonlinearity.response import Basis, is_monotone
+from vison_etl.effects.nonlinearity.transfer import Nuisances, constrain, start
 
 _ITERATIONS = 25
-_CONVERGED = 3e-5
-_COEFFICIENT_PRIOR = 0.5
-"""One sigma of the coefficients of f about 0: no chain bends by half."""
+"""At most so many steps until all settles, and again after exposures were found to be doubtful."""
 
-_START_BEND = 3e-3
-_LEAST_BEND, _MOST_BEND = 1e-5, 0.1
+_CONVERGED = 3e-5
 _WEIGHT_STEPS = (0, 1, 3)
 _SCATTER_STEPS, _VARIANCE_STEPS = (0, 2), 8
-_SURPRISE = 5.0
+_SURPRISE, _ALIKE = 5.0, 0.5
 _MAX_DOUBTFUL = 0.2
+_MAD, _NARROW, _NARROWEST = 1.4826, 0.7, 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,22 +62,21 @@ class JointFit:
 
 @dataclass(slots=True, eq=False)
 class _At:
-    """Where the shared quantities stand; ``scatter`` None: to be found again. Stiffness: inverse variances of the bends of f."""
+    """Where the shared quantities stand; ``scatter`` None: to be found again."""
 
     log_light: Floats
     common: Floats
     latency_s: Floats
     scatter: Scatter | None
-    stiffness: float
-    own_stiffness: float
+    stiffness: Stiffness
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shared:
-    """Step of the common coefficients, and covariance of all that is shared."""
+@dataclass(slots=True, eq=False)
+class _Photons:
+    """Pairs of a channel and where their nuisances stand."""
 
-    common_step: Floats
-    covariance: Floats
+    sums: PairSums
+    nuisances: Nuisances
 
 
 def fit_jointly(
@@ -85,6 +86,7 @@ def fit_jointly(
     basis: Basis,
     shutter: ShutterPrior,
     doubtful: Mask,
+    pairs: Sequence[PairSums | None] = (),
 ) -> JointFit:
     """Fit the responses of all channels, the light of all exposures and the latency of the shutter.
 
@@ -101,22 +103,25 @@ def fit_jointly(
     doubtful
         Exposures known to be outliers in light, shape (K,). More are found on the way: those further than 5 sigma from what all others
         say of them.
+    pairs
+        Variances of pairs that constrain the slope of the response, one for each channel, or None where there are none; empty: nowhere.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         If the equations are singular: too few levels.
     """
-    soft = _START_BEND**-2
     latency = np.zeros(exposures.n_lights)
-    at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, soft, soft)
+    at = _At(np.log(exposures.open_s), np.zeros(basis.size), latency, None, START)
     states = [channel.start(exposures, tiles, basis, at.log_light) for tiles in channels]
-    doubtful, has_converged, age = doubtful.copy(), False, 0
-    for step in range(_ITERATIONS):
+    photons = [None if sums is None else _Photons(sums, start(sums)) for sums in pairs]
+    doubtful, has_converged, age, step, left = doubtful.copy(), False, 0, 0, _ITERATIONS
+    while left and not has_converged:
         if step in _WEIGHT_STEPS:
             for state in states:
                 state.weights = None
         parts = _equations(exposures, channels, noises, basis, states, at)
+        _add_photons(basis, photons, states, parts)
         solved = [channel.eliminate(part, basis.size) for part in parts]
         light, shared = _solve_shared(exposures, shutter, parts, solved, basis, at, doubtful)
         change = np.concatenate([light.log_light - at.log_light, shared.common_step])
@@ -126,20 +131,20 @@ def fit_jointly(
         # variances are found while the rest still moves, then kept, so that what is left is a quadratic problem
         at.scatter = None if age in _SCATTER_STEPS else light.scatter
         if age < _VARIANCE_STEPS:
-            _update_stiffness(at, basis, states, solved, shared)
-        age += 1
-        if age > _VARIANCE_STEPS and largest < _CONVERGED:
+            at.stiffness = likelier(
+                at.stiffness, basis, at.common, [state.coefficients for state in states], solved, shared
+            )
+        elif age == _VARIANCE_STEPS:
+            at.stiffness = softened(at.stiffness)
+        age, step, left = age + 1, step + 1, left - 1
+        if age > _VARIANCE_STEPS + 1 and largest < _CONVERGED:
             has_converged = not _doubt(doubtful, light)
-            if has_converged:
-                break
-            at.scatter, age = None, _SCATTER_STEPS[-1]
-    each = zip(channels, states, parts, solved, strict=True)
-    responses = tuple(_response(tiles, basis, state, part, own, shared) for tiles, state, part, own in each)
+            if not has_converged:
+                at.scatter, age, left = None, _SCATTER_STEPS[-1], _ITERATIONS
+    errors = covariances(at.stiffness, basis, solved, shared)
+    each = zip(channels, states, parts, errors, strict=True)
+    responses = tuple(_response(tiles, basis, state, part, error) for tiles, state, part, error in each)
     return JointFit(responses, light, doubtful, has_converged)
-
-
-def _weak(basis: Basis) -> Floats:
-    return np.eye(basis.size) / _COEFFICIENT_PRIOR**2
 
 
 def _equations(
@@ -151,12 +156,23 @@ def _equations(
     at: _At,
 ) -> list[Equations]:
     parts = []
-    precision = at.own_stiffness * basis.roughness + _weak(basis)
+    precision = at.stiffness.of_own(basis)
     for tiles, noise, state in zip(channels, noises, states, strict=True):
         part = channel.linearise(exposures, tiles, noise, basis, state, at.log_light)
         channel.add_prior(part, state.coefficients - at.common, precision)
         parts.append(part)
     return parts
+
+
+def _add_photons(
+    basis: Basis, photons: Sequence[_Photons | None], states: Sequence[State], parts: Sequence[Equations]
+) -> None:
+    """Add what the photon noise says of the coefficients, in place."""
+    for one, state, part in zip(photons, states, parts, strict=False):
+        if one is not None:
+            found = constrain(basis, state.coefficients, one.sums, one.nuisances)
+            one.nuisances = found.nuisances
+            channel.add_information(part, found.gradient, found.precision)
 
 
 def _solve_shared(
@@ -167,7 +183,7 @@ def _solve_shared(
     basis: Basis,
     at: _At,
     doubtful: Mask,
-) -> tuple[Light, _Shared]:
+) -> tuple[Light, Shared]:
     """Eliminate the common response, solve for the lights, go back."""
     matrix, right = channel.left(parts, solved)
     k, m = at.log_light.size, basis.size
@@ -177,8 +193,8 @@ def _solve_shared(
         light = solve_light(exposures, shutter, information, at.latency_s, doubtful, at.scatter)
         covariance = np.zeros((k + m, k + m))
         covariance[:k, :k] = light.covariance
-        return light, _Shared(np.zeros(m), covariance)
-    prior = at.stiffness * basis.roughness + _weak(basis)
+        return light, Shared(np.zeros(m), covariance)
+    prior = at.stiffness.of_common(basis)
     inverse = np.linalg.inv(matrix[k:, k:] + prior)
     by_light = inverse @ matrix[k:, :k]
     pull = right[k:] - prior @ at.common
@@ -188,48 +204,23 @@ def _solve_shared(
     step = inverse @ pull - by_light @ (light.log_light - at.log_light)
     mixed = -by_light @ light.covariance
     common = inverse + by_light @ light.covariance @ by_light.T
-    return light, _Shared(step, np.block([[light.covariance, mixed.T], [mixed, common]]))
-
-
-def _covariances(own: Solved, shared: _Shared) -> tuple[Floats, Floats]:
-    """Return the covariance of the coefficients of a channel, and of their difference from the common ones."""
-    m = own.coefficients.shape[0]
-    by_shared = -own.by_shared[-m:]
-    difference = by_shared.copy()
-    difference[:, -m:] -= np.eye(m)
-    return (
-        own.coefficients + by_shared @ shared.covariance @ by_shared.T,
-        own.coefficients + difference @ shared.covariance @ difference.T,
-    )
-
-
-def _update_stiffness(
-    at: _At, basis: Basis, states: Sequence[State], solved: Sequence[Solved], shared: _Shared
-) -> None:
-    """Move the stiffnesses one step towards those of greatest likelihood (Wood & Fasiolo 2017)."""
-    m = basis.size
-    if len(states) > 1:
-        at.stiffness = _likeliest(at.stiffness, basis, [at.common], [shared.covariance[-m:, -m:]])
-    differences = [state.coefficients - at.common for state in states]
-    covariances = [_covariances(own, shared)[1] for own in solved]
-    at.own_stiffness = _likeliest(at.own_stiffness, basis, differences, covariances)
-
-
-def _likeliest(stiffness: float, basis: Basis, values: Sequence[Floats], covariances: Sequence[Floats]) -> float:
-    free = rough = 0.0
-    for value, covariance in zip(values, covariances, strict=True):
-        free += basis.size - 1 - stiffness * float(np.sum(covariance * basis.roughness))
-        rough += float(value @ basis.roughness @ value)
-    return float(np.clip(max(free, 1e-3) / max(rough, 1e-30), _MOST_BEND**-2, _LEAST_BEND**-2))
+    return light, Shared(step, np.block([[light.covariance, mixed.T], [mixed, common]]))
 
 
 def _doubt(doubtful: Mask, light: Light) -> bool:
-    """Mark the exposure that is furthest from what all others say of it, if it is too far; tell whether one was."""
+    """Mark the exposures that are too far from what all others say of them, the worst and those like it; tell whether there were any.
+
+    Several outliers make the scatter of the light large enough to hold them: then most are far nearer than it, and the limit is
+    taken from the middle of them.
+    """
     surprise = np.where(doubtful, 0.0, np.abs(light.surprise))
-    worst = int(np.argmax(surprise))
-    if surprise[worst] < _SURPRISE or np.count_nonzero(doubtful) >= _MAX_DOUBTFUL * doubtful.size:
+    middle = max(_MAD * float(np.median(surprise[~doubtful])), _NARROWEST)
+    limit = _SURPRISE * (middle if middle < _NARROW else 1.0)
+    far = surprise > max(limit, _ALIKE * float(surprise.max()))
+    room = int(_MAX_DOUBTFUL * doubtful.size) - int(np.count_nonzero(doubtful))
+    if not far.any() or np.count_nonzero(far) > room:
         return False
-    doubtful[worst] = True
+    doubtful |= far
     return True
 
 
@@ -251,14 +242,14 @@ def _move(states: Sequence[State], solved: Sequence[Solved], change: Floats) -> 
     return largest
 
 
-def _response(tiles: Tiles, basis: Basis, state: State, part: Equations, own: Solved, shared: _Shared) -> Response:
+def _response(tiles: Tiles, basis: Basis, state: State, part: Equations, covariance: Floats) -> Response:
     """Return the fitted response. The last step was too small to count, so that the residuals are those before it."""
     used = tiles.counts
     seen = int(np.count_nonzero(used.any(axis=0))) * state.log_illumination.shape[0]
     return Response(
         basis=basis,
         coefficients=state.coefficients,
-        covariance=_covariances(own, shared)[0],
+        covariance=covariance,
         log_illumination=state.log_illumination,
         residual=np.where(used, part.residual, np.nan),
         chi2=part.chi2,

@@ -94,15 +94,18 @@ def without_outlying_tiles(exposures: Exposures, tiles: Tiles) -> Floats:
 
 
 def _group(tiles: Tiles, members: Integers) -> _Group | None:
-    """Measure the scatter of equal frames: planes are taken off each, then what is left is compared tile by tile."""
+    """Measure the scatter of equal frames: planes are taken off each, then what is left is compared tile by tile.
+
+    None with fewer than six tiles, or if they lie on one line and no plane can be taken off.
+    """
     usable = (tiles.counts[members] & (tiles.signal_adu[members] > 0)).all(axis=0)
     count, m = int(np.count_nonzero(usable)), members.size
-    if count < 6:
+    design = np.column_stack([np.ones(count), tiles.place[usable]])
+    if count < 6 or np.linalg.matrix_rank(design) < design.shape[1]:
         return None
     signal = tiles.signal_adu[members][:, usable]
     logs = np.log(signal)
     logs = logs - logs.mean(axis=0)
-    design = np.column_stack([np.ones(count), tiles.place[usable]])
     planes, *_ = np.linalg.lstsq(design, logs.T, rcond=None)
     rest = logs - (design @ planes).T
     dof = (m - 1) * (count - 3)

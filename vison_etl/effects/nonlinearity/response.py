@@ -21,7 +21,8 @@ REFERENCE_FRACTION = 0.2
 _Z0, _Z1 = 0.015 * FULL_SCALE_ADU, 0.5 * FULL_SCALE_ADU
 _STEP = 0.3
 _DEGREE = 3
-_NEWTON_STEPS = 20
+_NEWTON_STEPS, _NEWTON_ADU = 20, 1e-9
+_FINE = 20_001
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +64,13 @@ def _coordinate(z: Floats) -> Floats:
     return np.asarray(np.log1p(np.maximum(z, -0.5 * _Z0) / _Z0) + z / _Z1)
 
 
+def signal_grid(highest_adu: float, points: int) -> Floats:
+    """Return signals from 0 to ``highest_adu``, evenly in the coordinate of the knots: dense where responses bend."""
+    fine = np.linspace(0.0, highest_adu, _FINE)
+    v = _coordinate(fine)
+    return np.asarray(np.interp(np.linspace(0.0, v[-1], points), v, fine))
+
+
 def _stretch(z: Floats) -> Floats:
     """Return dv/dz."""
     return np.asarray(1.0 / (_Z0 + z) + 1.0 / _Z1)
@@ -87,7 +95,10 @@ def invert(basis: Basis, coefficients: Floats, measured_adu: Floats) -> Floats:
     z = np.asarray(measured_adu, np.float64).copy()
     for _ in range(_NEWTON_STEPS):
         value, slope = respond(basis, coefficients, z)
-        z -= (value - measured_adu) / slope
+        step = (value - measured_adu) / slope
+        z -= step
+        if np.max(np.abs(step), initial=0.0) < _NEWTON_ADU:
+            break
     return z
 
 
