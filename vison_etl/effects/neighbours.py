@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _WINDOW = 31
+_LEAST = 5
 _MAD_TO_SIGMA = 1.4826022185056018
 
 
@@ -27,10 +28,13 @@ def agree_with_neighbours(mean_adu: Floats, residual_sigma: Floats, limit_sigma:
     limit_sigma
         Limit.
     """
-    if 2.0 * float(np.max(np.abs(residual_sigma), initial=0.0)) <= limit_sigma:
-        # no median is beyond the largest residual
-        return np.ones(mean_adu.size, bool)
+    if mean_adu.size == 0:
+        return np.zeros(0, bool)
     residual = residual_sigma.reshape(mean_adu.size, -1)
+    # no median is beyond the largest residual of its kind
+    residual = residual[:, 2.0 * np.max(np.abs(residual), axis=0) > limit_sigma]
+    if residual.size == 0:
+        return np.ones(mean_adu.size, bool)
     order = np.argsort(mean_adu, kind="stable")
     local = residual[order] - _running_median(residual[order])
     scale = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(local), axis=0))
@@ -40,8 +44,19 @@ def agree_with_neighbours(mean_adu: Floats, residual_sigma: Floats, limit_sigma:
 
 
 def _running_median(values: Floats) -> Floats:
-    """Return the medians of the 31 rows about each, of fewer where there are not 62; beyond the ends the last row counts on."""
+    """Return the medians of the 31 rows about each, of fewer where there are not 62.
+
+    Towards the ends there are fewer, as many on both sides, but five at least: a median of the last rows alone leaves in little of a
+    trend, and an outlier at the end does not become its own median.
+    """
     window = min(_WINDOW, max(1, (len(values) // 2) | 1))
-    padded = np.pad(values, ((window // 2, window // 2), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
-    return np.asarray(np.median(windows, axis=-1), np.float64)
+    half = window // 2
+    medians = np.empty_like(values)
+    if len(values) > 2 * half:
+        windows = np.lib.stride_tricks.sliding_window_view(values, window, axis=0)
+        medians[half : len(values) - half] = np.median(windows, axis=-1)
+    for row in range(half):
+        width = max(2 * row + 1, min(_LEAST, window))
+        medians[row] = np.median(values[:width], axis=0)
+        medians[-1 - row] = np.median(values[-width:], axis=0)
+    return medians

@@ -105,6 +105,7 @@ def test_a_curve_that_turns_down_ends_at_the_bound() -> None:
         top = nodes(pairs).mean_adu.max()
         assert 2 * found.a_per_e[0, 0] * found.gain_e_per_adu * top == pytest.approx(CURVATURE_BOUNDS[0], rel=0.01)
         assert np.isnan(fit.errors.a_per_e[0, 0])
+        assert np.isnan(fit.mixing.x)
 
 
 def test_one_lag_of_one_pair_takes_the_pair_out() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.closure.edge_frames import GAIN, GEOMETRY, Silicon, calibration_input, flats, quadrant_of
@@ -120,6 +121,23 @@ def test_rows_not_read_have_no_profile(frames):
     image = frames[2][2].image
     half = [profile.direction for profile in edge_profiles(image[:276, :327], GEOMETRY, 0, 200)]
     assert half == ["serial", "serial", "parallel"]
+
+
+@pytest.mark.parametrize("lost", ["one pixel", "overscan", "rows"])
+def test_a_frame_without_some_of_the_pixels_is_left_out(inputs, found, lost):
+    profiles = inputs.measured["edge_profiles"]
+    here = (pl.col("obsid") == profiles["obsid"].sort()[-1]) & (pl.col("edge") == "trailing")
+    here &= (pl.col("pixel") == 1) if lost == "one pixel" else (pl.col("pixel") > 0)
+    less = profiles.filter(~(here & (pl.col("direction") == "parallel"))) if lost == "rows" else profiles
+    less = less if lost == "rows" else less.with_columns(mean_adu=pl.when(~here).then("mean_adu"))
+    rest = calibrate(dataclasses.replace(inputs, measured={"edge_profiles": less}))
+    assert rest.tables["edge_separation"]["status"].to_list() == ["ok"] * 8
+    for direction in ("serial", "parallel"):
+        both = [
+            some.tables["edge_response"].filter(direction=direction, pixel=1)["response"].to_numpy()
+            for some in (rest, found)
+        ]
+        np.testing.assert_allclose(*both, rtol=0.05)
 
 
 def test_charts(found):

@@ -17,6 +17,21 @@ def test_marks_exactly_the_outliers(n: int) -> None:
     np.testing.assert_array_equal(agree_with_neighbours(mean, residual, 5.0), ~bad)
 
 
+@pytest.mark.parametrize("where", [[0], [1], [-1], [-2], [0, -1], [0, 1], [-1, -2]])
+@pytest.mark.parametrize("n", [46, 12, 9])
+def test_outliers_at_the_ends_are_found(n: int, where: list[int]) -> None:
+    residual = np.random.default_rng(n).uniform(-1.5, 1.5, n)
+    bad = np.zeros(n, bool)
+    bad[where] = True
+    residual[bad] += 30.0
+    np.testing.assert_array_equal(agree_with_neighbours(np.arange(float(n)), residual, 5.0), ~bad)
+
+
+def test_a_slope_is_kept_up_to_the_ends() -> None:
+    residual = 1.5 * np.arange(46.0) + np.random.default_rng(3).uniform(-1.0, 1.0, 46)
+    assert agree_with_neighbours(np.arange(46.0), residual, 5.0).all()
+
+
 def test_what_neighbours_share_is_kept() -> None:
     rng = np.random.default_rng(1)
     mean = np.sort(rng.uniform(1e3, 6e4, 1000))

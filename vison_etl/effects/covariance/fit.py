@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotri, dtrtri
 
+from vison_etl.effects.covariance.mixing import NO_MIXING, Mixing, estimate, mixing_derivatives
 from vison_etl.effects.covariance.model import EXPONENT_MAX, Coefficients, Curves, Floats, curves, exponents
 from vison_etl.effects.covariance.pairs import Mask, Nodes, Pairs, nodes, predicted_adu2
 from vison_etl.effects.covariance.record import CovarianceFit, Prior, no_fit
@@ -246,7 +247,7 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
     scale = np.sqrt(np.diag(solution.information)[free])
     scaled = solution.information[np.ix_(free, free)] / np.outer(scale, scale)
     covariance = np.zeros_like(solution.information)
-    covariance[np.ix_(free, free)] = np.linalg.inv(scaled) / np.outer(scale, scale)
+    covariance[np.ix_(free, free)] = _inverse(scaled) / np.outer(scale, scale)
     if not math.sqrt(covariance[0, 0]) < _GAIN_ERR_MAX * state.coefficients.gain_e_per_adu:
         return nothing
     if solution.at_bound:
@@ -269,4 +270,20 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
         used=used,
         residual_sigma=(sums / sigma).reshape(-1, problem.pairs.reach, problem.pairs.reach),
         level_mean_adu=problem.grouped.mean_adu,
+        mixing=NO_MIXING if solution.at_bound else _mixing(problem, state, whitening, covariance),
     )
+
+
+def _inverse(information: Floats) -> Floats:
+    """Return the inverse of a positive matrix."""
+    lower, _ = dpotri(np.linalg.cholesky(information), lower=1)
+    return np.asarray(lower + np.tril(lower, -1).T, np.float64)
+
+
+def _mixing(problem: _Problem, state: _State, whitening: Floats, covariance: Floats) -> Mixing:
+    gain, n = state.coefficients.gain_e_per_adu, problem.grouped.n
+    design, residual = _linearised(problem, state)
+    derivatives = mixing_derivatives(state.found.power, problem.pairs.reach).reshape(*n.shape, 2)
+    by_mixing = np.zeros((residual.size, 2))
+    by_mixing[: n.size] = (whitening @ (np.sqrt(n)[:, :, None] * derivatives)).reshape(n.size, 2) / gain**2
+    return estimate(design, residual, by_mixing, covariance[np.ix_(problem.free, problem.free)], gain)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from vison_etl.effects.covariance.mixing import NO_MIXING, Mixing
 from vison_etl.effects.covariance.model import Coefficients, Floats
 from vison_etl.effects.covariance.pairs import Mask
 
@@ -46,6 +47,8 @@ class CovarianceFit:
         Mean residual of each level and lag over its error, shape (L, r, r).
     level_mean_adu
         Mean signal of the levels, shape (L,).
+    mixing
+        What charge moves to the next pixel, estimated from what the fit leaves; in no other number. NaN at a bound.
     """
 
     status: Status
@@ -59,6 +62,7 @@ class CovarianceFit:
     used: Mask
     residual_sigma: Floats
     level_mean_adu: Floats
+    mixing: Mixing = NO_MIXING
 
     @property
     def has_values(self) -> bool:

@@ -28,7 +28,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="edge_response",
-    version=5,
+    version=6,
     measurements=(
         Measurement(
             name="edges",
