@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ LONG = "select * from range(60000)"
 
 
 def started(*words, **more):
-    return subprocess.Popen([*PROGRAM, *map(str, words)], stderr=subprocess.PIPE, text=True, **more)
+    """Start the program as a terminal does: tests that run in the background have interrupts ignored, and children inherit it."""
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    words = [*PROGRAM, *map(str, words)]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heed, **more)  # noqa: PLW1509 - one thread
 
 
 @pytest.mark.parametrize("after_s", [0.15, 1.5])
@@ -24,7 +28,10 @@ def test_interrupt(lake, after_s):
     process = started("sql", "--lake", lake, ENDLESS, stdout=subprocess.PIPE)
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert out == ""
     assert err == "vison-etl: interrupted; what was finished is kept, run the same command again to go on\n"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vison_etl.effects.brighter_fatter.lags import Measured, multiplicity
-from vison_etl.pixels.brighter_fatter import Walls
+from vison_etl.effects.covariance.lags import Measured, multiplicity
+from vison_etl.pixels.walls import Walls
 from vison_etl.simulate.build_up import BoundaryShift, accumulate, kernel
 from vison_etl.simulate.detector import Channel, channel
 from vison_etl.simulate.streams import Purpose, state_of, stream

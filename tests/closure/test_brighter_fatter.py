@@ -20,12 +20,14 @@ from tests.closure.bfe_truth import (
     true_walls,
 )
 from tests.pulls import assert_pulls
-from vison_etl.effects.brighter_fatter import boundary, kernel
+from vison_etl.effects.brighter_fatter import boundary
 from vison_etl.effects.brighter_fatter.boundary import Boundaries
-from vison_etl.effects.brighter_fatter.lags import Measured, balanced, mirrored, multiplicity
 from vison_etl.effects.brighter_fatter.residuals import inverse, photon_covariances, residuals
 from vison_etl.effects.brighter_fatter.widths import gaussian_spot, growth
-from vison_etl.pixels.brighter_fatter import Walls, correct, correct_first_order, walls_of
+from vison_etl.effects.covariance import kernel
+from vison_etl.effects.covariance.lags import Measured, balanced, mirrored, multiplicity
+from vison_etl.pixels.brighter_fatter import correct, correct_first_order
+from vison_etl.pixels.walls import Walls, walls_of
 from vison_etl.simulate.build_up import accumulate
 from vison_etl.simulate.detector import Channel
 from vison_etl.simulate.streams import Purpose, state_of, stream

@@ -11,9 +11,10 @@ import pytest
 
 from tests.closure import edge_frames
 from tests.closure.edge_frames import GAIN, TRANSFERS, Silicon, calibration_input, flats, quadrant_of
-from tests.effects.edge_response.edge_truth import MOT_FF, PARALLEL, PTC01, Edge, draw
+from tests.effects.edge_response.edge_truth import MOT_FF, PARALLEL, PTC01, Edge, draw, draw_leading
 from tests.pulls import assert_pulls
 from vison_etl.effects.edge_response.calibrate import calibrate
+from vison_etl.effects.edge_response.leading import leading_bounce
 from vison_etl.effects.edge_response.lines import Overscan
 from vison_etl.effects.edge_response.model import Options, separate
 from vison_etl.instrument.geometry import QUADRANTS
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CHANNELS = 400
 SERIAL = Options((1.0, 10.0), has_bounce=True)
-ALONG_COLUMNS = Options((1.0, 10.0), has_bounce=False)
+ALONG_COLUMNS = Options((0.2, 10.0), has_bounce=False)
 TWO = ((0.6, 1.5), (0.4, 5.0))
 CASES = {
     "1.5 px": Edge(),
@@ -42,10 +43,18 @@ def results(edge: Edge, n: int, options: Options = SERIAL):
     for _ in range(n):
         drawn = draw(rng, edge)
         overscan = Overscan(drawn.level, drawn.signal, drawn.error, edge.transfers)
-        found = separate(overscan, np.ones(drawn.level.size, bool), options)
+        leading = None
+        if options.has_bounce:
+            leading = leading_bounce(drawn.level, *draw_leading(rng, edge, drawn), 52 / edge.transfers)
+        found = separate(overscan, np.ones(drawn.level.size, bool), options, leading)
         assert found is not None
         out.append((drawn, found))
     return out
+
+
+def bounces(found, k=0):
+    """Return bounce in a pixel and error."""
+    return np.array([(f.bounce.value[k], f.bounce.error[k]) for _, f in found]).T
 
 
 def column(found, which, what):
@@ -59,7 +68,7 @@ def column(found, which, what):
 def test_pulls(name):
     """Errors are right to a tenth in 400 channels."""
     found = results(CASES[name], CHANNELS)
-    bounce, error = np.array([f.bounce for _, f in found]).T
+    bounce, error = bounces(found)
     assert_pulls(bounce, error, 1e-4)
     assert 0.9 < np.std((bounce - 1e-4) / error) < 1.1
     for which, what in itertools.product((0, -1), ("cti", "eper_cti")):
@@ -70,7 +79,10 @@ def test_pulls(name):
 def test_each_is_found_within_3_sigma_and_20_percent(name):
     edge = CASES[name]
     found = results(edge, 40)
-    bounce, error = np.array([f.bounce for _, f in found]).T
+    # two species and a settling bounce look alike in some channels, which say so
+    assert np.mean([f.is_separate for _, f in found]) >= 0.9
+    found = [each for each in found if each[1].is_separate]
+    bounce, error = bounces(found)
     assert np.mean(np.abs(bounce - edge.bounce) < 3 * error) >= 0.9
     for what in ("cti", "eper_cti"):
         value, cti_error, truth = column(found, -1, what)
@@ -86,19 +98,24 @@ def test_each_is_found_within_3_sigma_and_20_percent(name):
 def test_what_is_not_there_is_not_found(cti, bounce):
     edge = Edge(eper_cti=cti, bounce=bounce)
     found = results(edge, 60)
-    values, errors = np.array([f.bounce for _, f in found]).T
+    values, errors = bounces(found)
     assert np.mean(np.abs(values - bounce) < 3 * errors) >= 0.95
     value, error, truth = column(found, -1, "eper_cti")
     assert np.mean(np.abs(value - truth) < 3 * error) >= 0.95
     assert np.median(error) < 2e-8
-    assert np.median(errors) < 2e-5
+    # a bounce that is not seen may settle over any length
+    assert np.median(errors) < 3e-5
 
 
 def test_along_columns():
+    """Errors are right to a tenth, or up to a fifth too large: they allow for a slow shift that is not there."""
     edge = Edge(bounce=0.0, transfers=PARALLEL, species=((1.0, 2.5),), white_adu=0.3)
     found = results(edge, CHANNELS, ALONG_COLUMNS)
     for which, what in itertools.product((0, -1), ("cti", "eper_cti")):
-        assert_pulls(*column(found, which, what))
+        value, error, truth = column(found, which, what)
+        pulls = (value - truth) / error
+        assert abs(pulls.mean()) < 3.3 / np.sqrt(CHANNELS)
+        assert 0.8 < np.sqrt(np.mean(pulls**2)) < 1.1
 
 
 def test_the_first_pixel_of_one_frame_separates_nothing():
@@ -111,7 +128,7 @@ def test_the_first_pixel_of_one_frame_separates_nothing():
         single = (signal[0] - base) / (level - base)
         assert single == pytest.approx(1.02e-3 + bounce, abs=2e-5)
         assert abs(single - bounce) > 8 * abs(bounce)
-        assert found.bounce[0] == pytest.approx(bounce, rel=0.2)
+        assert found.bounce.value[0] == pytest.approx(bounce, rel=0.2)
 
 
 def test_the_base_of_one_frame_hides_a_slow_release():
@@ -154,11 +171,12 @@ def test_cti_through_pixels(pixels, direction):
     for name in ("col003", "col005"):
         rows = cti.filter(direction=direction, script_column=name)
         level = float(rows["fluence_adu"].mean())
-        # the pixels before the last make fewer transfers; (k - 1) / 2 less on average for what comes k late
+        # what comes m late into pixel k left a pixel that makes m - k transfers less: m - 1 for the first, (m - 1) / 2 on average for the sum
         late = edge_frames.LAGS
-        weights = silicon.release(direction) * (1 - (late - 1) / 2 / TRANSFERS[direction])
+        release, fewer = silicon.release(direction), (late - 1) / TRANSFERS[direction]
         left = silicon.left_behind(direction, level)
-        for what, truth in (("cti", left * float(weights.sum())), ("eper_cti", left * float(weights @ late))):
+        first, summed = float(release @ (1 - fewer)), float((release * late) @ (1 - fewer / 2))
+        for what, truth in (("cti", left * first), ("eper_cti", left * summed)):
             assert_pulls(rows[what], rows[f"{what}_err"], truth)
             assert abs(rows[what].mean() / truth - 1) < 0.05
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -47,6 +49,14 @@ def test_pairs_are_one_two_three_four_and_the_odd_frame_is_left(exposures):
     assert [frame.vend for frame in units[0].frames] == [276, 2086]
     assert units[0].cards["CCD_SN"] == "A"
     assert units[1].cards["CCD_SN"] is None
+
+
+def test_a_sample_of_the_pairs_of_each_column(exposures):
+    first = replace(measurement("pair"), pairs_per_column="n_pairs")
+    units = build_units("e", first, {"n_pairs": 1}, exposures.sample(fraction=1, shuffle=True, seed=1), {})
+    assert spans(units)[::2] == [("CCD1", "col001", (100, 101)), ("CCD1", "col002", (104, 105))]
+    assert len(build_units("e", first, {"n_pairs": 9}, exposures, {})) == 6
+    assert units[0].key != build_units("e", first, {"n_pairs": 9}, exposures, {})[0].key
 
 
 def test_groups_and_frames(exposures):

@@ -5,7 +5,8 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.signal import convolve2d
 
-from vison_etl.pixels.brighter_fatter import Walls, area_change, collect, correct, correct_first_order, walls_of
+from vison_etl.pixels.brighter_fatter import collect, correct, correct_first_order
+from vison_etl.pixels.walls import Walls, area_change, walls_of
 
 LIGHT_E = 1.5e5
 

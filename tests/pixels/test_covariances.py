@@ -282,3 +282,38 @@ def test_what_is_no_pair_is_refused() -> None:
         measure_covariances(image, image.astype(">i2"), SMALL)
     with pytest.raises(ValueError, match="shape"):
         measure_covariances(image, image[:-2], SMALL)
+
+
+def test_a_cell_that_spills_is_left_out() -> None:
+    """One cell of nine with 10 % less variance: as if its pixels were lost. The other quadrants are as they were."""
+    geometry = geometry_of(2 * (51 + 20 + 768), 2 * (20 + 768))
+    first, second = pair(21, Scene(taps=FILTER), geometry)
+    clean = measure_covariances(first, second, geometry)
+    assert [one.n_cells_out for one in clean] == [0] * 4
+    lost = [frame.copy() for frame in (first, second)]
+    for frame, same in zip((first, second), lost, strict=True):
+        cell = image_of(frame, geometry, "F")[256:512, 512:768]
+        cell[:] = np.rint(cell.mean() + 0.95 * (cell - cell.mean()))
+        image_of(same, geometry, "F")[256:512, 512:768] = 0
+    found, expected = measure_covariances(first, second, geometry), measure_covariances(*lost, geometry)
+    for one, before, wanted in zip(found, clean, expected, strict=True):
+        if one.quadrant != "F":
+            np.testing.assert_array_equal(one.covariance_adu2, before.covariance_adu2)
+            continue
+        assert one.n_cells_out == 1
+        assert one.n_clipped == wanted.n_clipped
+        np.testing.assert_array_equal(one.n, wanted.n)
+        assert np.max(np.abs(one.covariance_adu2 - wanted.covariance_adu2) / one.covariance_adu2_err) < 0.02
+        assert one.mean_adu == pytest.approx(wanted.mean_adu, abs=1e-3)
+        assert one.spread_adu == pytest.approx(wanted.spread_adu, rel=0.05, abs=0.05)
+        # with it, the variance would be wrong by 1 %
+        assert one.covariance_adu2[0] == pytest.approx(before.covariance_adu2[0], rel=0.004)
+
+
+def test_more_than_a_quarter_of_the_cells_is_no_exception() -> None:
+    geometry = geometry_of(2 * (51 + 20 + 768), 2 * (20 + 768))
+    first, second = pair(22, Scene(taps=FILTER), geometry)
+    for frame in (first, second):
+        half = image_of(frame, geometry, "E")[:512]
+        half[:] = np.rint(half.mean() + 0.95 * (half - half.mean()))
+    assert measure_covariances(first, second, geometry)[QUADRANTS.index("E")].n_cells_out == 0

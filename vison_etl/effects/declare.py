@@ -121,6 +121,9 @@ class Measurement:
     wants
         Kinds of products of other runs that it takes: ``mask``, ``master_bias`` ... They are part of the key of its units. The
         result says what was there: nothing else is ever put in the place of what is missing.
+    pairs_per_column
+        Name of the parameter that says how many pairs of a script column and CCD are measured, from the first on: where pixels are
+        dear, a sample of the pairs will do. Without it all are.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Measurement:
     function: Callable[..., Extracted]
     products: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
+    pairs_per_column: str = ""
 
 
 @dataclass(frozen=True, slots=True)

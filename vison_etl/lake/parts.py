@@ -31,6 +31,7 @@ __all__ = [
     "schema",
     "write_bytes",
     "write_frame",
+    "write_new",
     "write_part",
 ]
 
@@ -210,18 +211,23 @@ def write_part(
 
 def write_frame(path: Path, table: str, frame: pl.DataFrame, *, inputs: str | None = None) -> bool:
     """Write one Parquet file of a table, whole, with its provenance in the footer; return whether it changed."""
+    return replace_unless_equal(path, lambda temporary: _write(temporary, table, frame, inputs))
+
+
+def write_new(path: Path, table: str, frame: pl.DataFrame) -> None:
+    """Write one Parquet file of a table into a folder that has no name yet; the folder itself is flushed when it gets one."""
+    _write(path, table, frame, None)
+    sync(path)
+
+
+def _write(path: Path, table: str, frame: pl.DataFrame, inputs: str | None) -> None:
     metadata = {
         "table": table,
         "schema_version": str(tables.SCHEMA_VERSION),
         "software_version": _software_version(),
         **({} if inputs is None else {"inputs": inputs}),
     }
-    return replace_unless_equal(
-        path,
-        lambda temporary: frame.write_parquet(
-            temporary, compression="zstd", compression_level=_COMPRESSION_LEVEL, metadata=metadata
-        ),
-    )
+    frame.write_parquet(path, compression="zstd", compression_level=_COMPRESSION_LEVEL, metadata=metadata)
 
 
 def remove_part(path: Path) -> bool:

@@ -15,7 +15,7 @@ import polars as pl
 from vison_etl import tables
 from vison_etl.lake.atomic import make_folder, sync
 from vison_etl.lake.locks import hold, try_hold
-from vison_etl.lake.parts import read_files, schema, write_frame
+from vison_etl.lake.parts import read_files, schema, write_new
 from vison_etl.lake.paths import PART_SUFFIX, TEMPORARY_PREFIX, Lake, LakeError, safe_value
 
 RECORD = "run.json"
@@ -75,7 +75,7 @@ def _fill(
     folder: Path, run: Mapping[str, Any], frames: Mapping[str, pl.DataFrame], fill: Callable[[Path], None]
 ) -> None:
     for name, frame in frames.items():
-        write_frame(folder / f"{name}{PART_SUFFIX}", name, _checked(name, frame))
+        write_new(folder / f"{name}{PART_SUFFIX}", name, _checked(name, frame))
     fill(folder)
     record = folder / RECORD
     record.write_text(json.dumps(dict(run), indent=1, default=_as_text), encoding="utf-8")

@@ -85,6 +85,8 @@ def build_units(
     tasks = []
     for (ccd, *_), rows in ordered.group_by(by, maintain_order=True):
         frames = [_frame(row) for row in rows.iter_rows(named=True)]
+        if measurement.pairs_per_column:
+            frames = frames[: 2 * int(parameters[measurement.pairs_per_column])]
         serial = rows.get_column(f"sn_{str(ccd).lower()}").drop_nulls()
         own_cards = {**cards, "CCD_SN": serial[0] if len(serial) else None}
         given = tuple(p for p in products if p.ccd == ccd and p.kind in measurement.wants)

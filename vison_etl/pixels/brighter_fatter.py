@@ -21,42 +21,20 @@ of the image is kept to the rounding of its numbers. No charge passes the outer 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+
+from vison_etl.pixels.wall_kernels import AT_ONCE, add_moved
+from vison_etl.pixels.walls import Walls
 
 Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-_Complex = NDArray[np.complex64]
-_Currents = tuple[Float32, Float32]
-"""Values at the inner walls of an image: east ones, shape (rows, columns - 1), and north ones, shape (rows - 1, columns)."""
-
 MAX_ORDER = 8
 """Highest power of time in the series: the terms fall as (a m)^k / k!."""
 
-
-@dataclass(frozen=True, slots=True)
-class Walls:
-    """What the charge of one pixel, at lag (0, 0), pushes through the walls around it, 1/e.
-
-    Parameters
-    ----------
-    east
-        Current per light and electron through the wall between (dx, dy) and (dx + 1, dy), shape (2 L + 1, 2 L + 2), indexed
-        [dy + L, dx + L + 1]; positive towards +x. Antisymmetric under dx -> -1 - dx.
-    north
-        The same between (dx, dy) and (dx, dy + 1), shape (2 L + 2, 2 L + 1), indexed [dy + L + 1, dx + L].
-    """
-
-    east: Float64
-    north: Float64
-
-    @property
-    def reach(self) -> int:
-        """Return L, px."""
-        return int(self.east.shape[0]) // 2
+_MIRROR_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,107 +51,99 @@ class Corrected:
     is_converged: bool
 
 
-def walls_of(kernel: Float64) -> Walls:
-    """Return the walls of a scalar kernel: its differences between neighbours, zero beyond it.
+@dataclass(frozen=True, slots=True)
+class _Taps:
+    """A quarter of the walls as `wall_kernels.add_moved` takes them."""
 
-    Parameters
-    ----------
-    kernel
-        K, 1/e, shape (2 L + 1, 2 L + 1), centred.
+    east: Float32
+    north: Float32
+
+
+def _taps(walls: Walls) -> _Taps:
+    """Return the walls on one side of a charge.
+
+    Raises
+    ------
+    ValueError
+        If the walls on the other sides are not their mirror images.
     """
-    return Walls(
-        np.diff(np.pad(kernel, ((0, 0), (1, 1))), axis=1),
-        np.diff(np.pad(kernel, ((1, 1), (0, 0))), axis=0),
-    )
-
-
-def area_change(walls: Walls) -> Float64:
-    """Return a_ij, 1/e, what flows into each pixel per light and electron: shape (2 L + 3, 2 L + 3), centred; the sum is 0."""
-    size = 2 * walls.reach + 3
-    a = np.zeros((size, size))
-    a[1:-1, :-1] -= walls.east
-    a[1:-1, 1:] += walls.east
-    a[:-1, 1:-1] -= walls.north
-    a[1:, 1:-1] += walls.north
-    return a
-
-
-class _Push:
-    """Convolution of images of one shape with walls, by FFT of the image continued evenly beyond its edges."""
-
-    def __init__(self, shape: tuple[int, int], walls: Walls) -> None:
-        self._shape = shape
-        self._margin = walls.reach + 1
-        self._padded = tuple(fft.next_fast_len(n + 2 * self._margin, real=True) for n in shape)
-        self._east = self._transfer(walls.east, walls.reach, walls.reach + 1)
-        self._north = self._transfer(walls.north, walls.reach + 1, walls.reach)
-
-    def _transfer(self, kernel: Float64, centre_y: int, centre_x: int) -> _Complex:
-        placed = np.zeros(self._padded)
-        placed[: kernel.shape[0], : kernel.shape[1]] = kernel
-        placed = np.roll(placed, (-centre_y, -centre_x), axis=(0, 1))
-        return np.asarray(fft.rfft2(placed), np.complex64)
-
-    def __call__(self, contrast: Float32) -> _Currents:
-        """Return what pushes through the inner walls: an even level pushes nothing, so it is left out of ``contrast``."""
-        rows, columns = self._shape
-        m = self._margin
-        around = tuple((m, full - n - m) for n, full in zip(self._shape, self._padded, strict=True))
-        spectrum = fft.rfft2(np.pad(contrast, around, mode="edge"))
-        east = fft.irfft2(spectrum * self._east, self._padded)[m : m + rows, m : m + columns - 1]
-        north = fft.irfft2(spectrum * self._north, self._padded)[m : m + rows - 1, m : m + columns]
-        return east, north
-
-
-def _at_walls(contrast: Float32, level: float) -> _Currents:
-    """Return the light at the inner walls: the mean of both sides."""
-    half, whole = np.float32(0.5), np.float32(level)
-    return whole + half * (contrast[:, :-1] + contrast[:, 1:]), whole + half * (contrast[:-1] + contrast[1:])
-
-
-def _moved(light: _Currents, push: _Currents) -> Float32:
-    """Return what each pixel gains by currents through its walls."""
-    east, north = light[0] * push[0], light[1] * push[1]
-    gained = np.zeros((east.shape[0], north.shape[1]), np.float32)
-    gained[:, :-1] -= east
-    gained[:, 1:] += east
-    gained[:-1] -= north
-    gained[1:] += north
-    return gained
+    reach = walls.reach
+    east, north = walls.east[reach:, reach + 1 :], walls.north[reach + 1 :, reach:]
+    largest = max(np.abs(walls.east).max(), np.abs(walls.north).max())
+    for whole, quarter in ((walls.east, east), (walls.north.T, north.T)):
+        half = np.concatenate([quarter[:0:-1], quarter])
+        if np.abs(whole - np.concatenate([-half[:, ::-1], half], axis=1)).max() > _MIRROR_TOLERANCE * largest:
+            raise ValueError("walls that are no mirror images of each other: charge pushes alike to all sides")
+    wanted = np.zeros((2, reach + 1, -(-(reach + 1) // AT_ONCE) * AT_ONCE), np.float32)
+    wanted[0, :, : reach + 1], wanted[1, :, : reach + 1] = east, north
+    wanted[1, :, 0] *= np.float32(0.5)
+    return _Taps(wanted[0], wanted[1])
 
 
 class _Detector:
-    """Equation (2) for images of one shape. Images are contrasts: what is above one level, so that small changes are not rounded."""
+    """Equation (2) for one image. Images are contrasts: what is above one level, so that small changes are not rounded."""
 
     def __init__(self, image: Float32, walls: Walls, level_walls: Walls | None, tolerance_e: float) -> None:
-        shape = (image.shape[0], image.shape[1])
         self.level = float(image.mean(dtype=np.float64))
-        self.contrast = image - np.float32(self.level)
-        self._push = _Push(shape, walls)
-        self._level_push = None if level_walls is None else _Push(shape, level_walls)
+        self._taps = _taps(walls)
+        self._level_taps = None if level_walls is None else _taps(level_walls)
         self._tolerance = tolerance_e
 
-    def displaced(self, light: Float32) -> tuple[Float32, _Currents]:
-        """Return Q(1) - F, and what F pushes through the walls."""
-        at_walls = _at_walls(light, self.level)
-        first = push = self._push(light)
-        before, term = light, _moved(at_walls, push) / np.float32(2)
+    def contrast(self, image: Float32) -> Float32:
+        """Return what is above the level."""
+        return image - np.float32(self.level)
+
+    def add_moved(
+        self, light: Float32, charge: Float32, scale: float, out: Float32, *, is_change: bool = False
+    ) -> None:
+        """Add ``scale`` D_F(Q); ``is_change``: the light is a change of light, which has no level."""
+        level = 0.0 if is_change else self.level
+        add_moved(light, level, 1, charge, self._taps.east, self._taps.north, scale, out)
+
+    def add_grown(self, light: Float32, charge: Float32, scale: float, out: Float32) -> None:
+        """Add ``scale`` D'_F(Q)."""
+        if self._level_taps is not None:
+            add_moved(light, self.level, 2, charge, self._level_taps.east, self._level_taps.north, scale, out)
+
+    def displaced(self, light: Float32) -> Float32:
+        """Return Q(1) - F."""
+        before, term, free = light, np.zeros_like(light), np.empty_like(light)
+        self.add_moved(light, light, 0.5, term)
         total = term.copy()
         for order in range(3, MAX_ORDER + 1):
-            push = self._push(term)
-            if self._level_push is not None:
-                more = self._level_push(before)
-                push = push[0] + at_walls[0] * more[0], push[1] + at_walls[1] * more[1]
-            before, term = term, _moved(at_walls, push) / np.float32(order)
+            free[:] = 0
+            self.add_moved(light, term, 1.0 / order, free)
+            self.add_grown(light, before, 1.0 / order, free)
+            before, term, free = term, free, np.empty_like(light) if before is light else before
             total += term
-            if np.abs(term).max() < self._tolerance:
+            if _largest(term) < self._tolerance:
                 break
-        return total, first
+        return total
 
-    def undone(self, light: Float32, missing: Float32, push: _Currents) -> Float32:
+    def undone(self, light: Float32, missing: Float32) -> Float32:
         """Return the change of light that makes up for missing charge, to first order: M - (D_F M + D_M F) / 2."""
-        moved = _moved(_at_walls(light, self.level), self._push(missing)) + _moved(_at_walls(missing, 0.0), push)
-        return missing - moved / np.float32(2)
+        change = missing.copy()
+        self.add_moved(light, missing, -0.5, change)
+        self.add_moved(missing, light, -0.5, change, is_change=True)
+        return change
+
+    def displaced_before(self, charge: Float32) -> Float32:
+        """Return Q - F of charge Q to second order in the walls and first order in their growth.
+
+        The series (2) turned round: F = Q + F_1 + F_2, F_1 = -D_Q Q / 2 - D'_Q Q / 3, F_2 = -D_Q F_1 / 6 - D_(F_1) Q / 2.
+        """
+        first = np.zeros_like(charge)
+        self.add_moved(charge, charge, 0.5, first)
+        self.add_grown(charge, charge, 1.0 / 3.0, first)
+        second = first.copy()
+        self.add_moved(charge, first, -1.0 / 6.0, second)
+        self.add_moved(first, charge, -0.5, second, is_change=True)
+        return second
+
+
+def _largest(values: Float32) -> float:
+    """Return the largest modulus, without a copy."""
+    return max(float(values.max()), -float(values.min()))
 
 
 def collect(light_e: Float32, walls: Walls, level_walls: Walls | None = None, tolerance_e: float = 1e-3) -> Float32:
@@ -191,7 +161,7 @@ def collect(light_e: Float32, walls: Walls, level_walls: Walls | None = None, to
         The series ends with a term that is smaller everywhere.
     """
     detector = _Detector(light_e, walls, level_walls, tolerance_e)
-    return light_e + detector.displaced(detector.contrast)[0]
+    return light_e + detector.displaced(detector.contrast(light_e))
 
 
 def correct(
@@ -204,8 +174,9 @@ def correct(
 ) -> Corrected:
     """Return the light whose charge, by equation (1), is the image.
 
-    Newton's iteration with the first-order Jacobian, from F = Q, until no pixel changes by ``tolerance_e``, or by what the brightest
-    pixel is rounded by (float32) if that is more, or ``max_rounds``.
+    Newton's iteration with the first-order Jacobian, from the second order of the inverse series, until no pixel changes by
+    ``tolerance_e``, or by what the brightest pixel is rounded by (float32) if that is more, or ``max_rounds``. It ends
+    early where a round changes more than the one before: walls so soft that no light makes the image.
 
     Parameters
     ----------
@@ -218,19 +189,23 @@ def correct(
     Raises
     ------
     ValueError
-        If a pixel is not finite.
+        If a pixel is not finite, or the walls are no mirror images of each other.
     """
     _require_finite(image_e)
     tolerance_e = _reachable(tolerance_e, image_e)
     detector = _Detector(image_e, walls, level_walls, tolerance_e)
-    displaced = np.zeros_like(image_e)
-    change, n = float("inf"), 0
-    while n < max_rounds and change >= tolerance_e:
-        light = detector.contrast - displaced
-        found, push = detector.displaced(light)
-        step = detector.undone(light, displaced - found, push)
+    light = detector.contrast(image_e)
+    displaced = detector.displaced_before(light)
+    change, before, n = math.inf, math.inf, 0
+    while n < max_rounds and tolerance_e <= change <= before:
+        before = change
+        light = detector.contrast(image_e)
+        light -= displaced
+        missing = detector.displaced(light)
+        np.subtract(displaced, missing, out=missing)
+        step = detector.undone(light, missing)
         displaced -= step
-        change, n = float(np.abs(step).max()), n + 1
+        change, n = _largest(step), n + 1
     return Corrected(image_e - displaced, n, change, change < tolerance_e)
 
 
@@ -248,15 +223,15 @@ def correct_first_order(image_e: Float32, walls: Walls, *, max_rounds: int = 1, 
     """
     _require_finite(image_e)
     tolerance_e = _reachable(tolerance_e, image_e)
-    push = _Push((image_e.shape[0], image_e.shape[1]), walls)
-    level = float(image_e.mean(dtype=np.float64))
-    contrast = image_e - np.float32(level)
+    detector = _Detector(image_e, walls, None, tolerance_e)
     displaced = np.zeros_like(image_e)
-    change, n = float("inf"), 0
+    change, n = math.inf, 0
     while n < max_rounds and change >= tolerance_e:
-        light = contrast - displaced
-        again = _moved(_at_walls(light, level), push(light)) / np.float32(2)
-        change = float(np.abs(again - displaced).max())
+        light = detector.contrast(image_e)
+        light -= displaced
+        again = np.zeros_like(light)
+        detector.add_moved(light, light, 0.5, again)
+        change = _largest(again - displaced)
         displaced, n = again, n + 1
     return Corrected(image_e - displaced, n, change, change < tolerance_e)
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from vison_etl.instrument.geometry import QUADRANTS, Geometry, Window, region_window, side_of
 from vison_etl.pixels import covariance_kernels as kernels
+from vison_etl.pixels.departing import departing
 from vison_etl.pixels.lag_covariances import LAGS, MIN_PIXELS, bartlett_errors, covariances_of
-from vison_etl.pixels.lag_products import Values, lag_products, padded
+from vison_etl.pixels.lag_products import MAX_LAG, Values, lag_products, padded
 from vison_etl.pixels.pair_sampling import Boxes, Decoding, Floats, Frame, balancing_weights, box_levels
 from vison_etl.pixels.pair_tiles import box_of, pair_words, truncated_normal
 
@@ -22,6 +23,8 @@ CELL_PX = 256
 PLANE_TERMS = 3
 """Terms of a plane."""
 
+DEPARTURE_SIGMA = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class QuadrantCovariances:
@@ -29,7 +32,8 @@ class QuadrantCovariances:
 
     ``covariance_adu2``, its error and ``n`` (pairs of pixels) have one element per element of ``LAGS``: covariance of one frame
     between pixels (x, y) and (x + lag_x, y + lag_y), canonical, read noise and quantisation included. ``mean_*`` in ADU, offset
-    removed, of the pixels used; ``spread_adu`` is the rms over the quadrant of the smooth part of the signal.
+    removed, of the pixels used; ``spread_adu`` is the rms over the quadrant of the smooth part of the signal. ``n_cells_out``: cells left
+    out because their variance departs; their pixels are in no other number.
     """
 
     quadrant: str
@@ -43,6 +47,7 @@ class QuadrantCovariances:
     spread_adu: float
     n_clipped: int
     n_saturated: int
+    n_cells_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class _Pair:
     geometry: Geometry
     clip: float
     truncation: float
+    departure: float
 
 
 def measure_covariances(
@@ -65,6 +71,7 @@ def measure_covariances(
     vstart: int = 0,
     vend: int | None = None,
     clip_sigma: float = 5.5,
+    departure: float = 0.02,
 ) -> list[QuadrantCovariances]:
     """Measure the covariances between the image pixels of every quadrant of two equal exposures of one CCD.
 
@@ -91,6 +98,9 @@ def measure_covariances(
 
     that is C_00 / sqrt(n_ij), and sqrt(2) times as much at (0, 0), where neighbours are hardly correlated.
 
+    Cells whose variance departs by more than ``departure`` and 5 sigma from what the others of the quadrant let expect at their signal
+    (see ``departing``) do not count: a region with a low full well spills while the rest is sound.
+
     Offsets of rows are not removed: the mean of a row's prescan would add its own noise to all serial lags. What noise rows have in
     common stays in the covariances at lag_y = 0, the same at any signal.
 
@@ -104,6 +114,8 @@ def measure_covariances(
         Canonical rows kept.
     clip_sigma
         Clip, in standard deviations.
+    departure
+        Least departure of the variance of a cell, as a fraction, for which it is left out.
 
     Returns
     -------
@@ -111,7 +123,7 @@ def measure_covariances(
         In the order E, F, G, H. Where fewer than 1000 pixels are usable, or the variance is not positive, counts only.
     """
     words_1, words_2, decoding = pair_words(first, second, geometry)
-    pair = _Pair(words_1, words_2, decoding, geometry, clip_sigma, truncated_normal(clip_sigma)[0])
+    pair = _Pair(words_1, words_2, decoding, geometry, clip_sigma, truncated_normal(clip_sigma)[0], departure)
     end = geometry.prescan + geometry.image_columns
     rows = max(vstart, 0), min(geometry.quadrant_rows if vend is None else vend, geometry.image_rows)
     return [_measure_quadrant(pair, quadrant, Window(geometry.prescan, end, *rows)) for quadrant in QUADRANTS]
@@ -121,7 +133,7 @@ def _box(pair: _Pair, quadrant: str, window: Window) -> tuple[int, int, int, int
     return box_of(pair.geometry, quadrant, window.x0, window.y0, window.x1 - window.x0, window.y1 - window.y0)
 
 
-def _cells(box: tuple[int, int, int, int]) -> Boxes:
+def cells_of(box: tuple[int, int, int, int]) -> Boxes:
     """Share a box out in cells of equal size to a pixel, about 256 px wide and high, shape (n, 4)."""
     edges = [np.linspace(0, side, max(1, round(side / CELL_PX)) + 1).astype(np.int64) for side in box[2:]]
     return np.array(
@@ -144,11 +156,11 @@ def _offsets(pair: _Pair, quadrant: str, window: Window) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Difference:
+class Difference:
     """The balanced difference of a quadrant as integers in units of ``step_adu``, with margins, and what was found on the way.
 
     ``used``: 1 where a pixel counts; ``counts``: how many of each row do; ``limits``: of the clip in each cell, negative where it was
-    left out; ``blocks``: sums of codes, see ``covariance_kernels.load_cell``.
+    left out; ``blocks``: sums of codes, see ``covariance_kernels.load_cell``; ``apart``: cells whose variance departs.
     """
 
     weights: tuple[float, float]
@@ -158,10 +170,11 @@ class _Difference:
     step_adu: float
     limits: Floats
     blocks: NDArray[np.int64]
+    apart: NDArray[np.bool_]
 
 
-def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) -> _Difference:
-    origin, cells = box[:2], _cells(box)
+def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) -> Difference:
+    origin, cells = box[:2], cells_of(box)
     sample_1, sample_2, starts = kernels.sample_cells(pair.first, pair.second, cells, pair.decoding)
     weights = (1.0, 1.0)
     if sample_1.size:
@@ -183,9 +196,22 @@ def _difference(pair: _Pair, box: tuple[int, int, int, int], offsets: Floats) ->
         limits,
         blocks,
     )
+    apart = _apart(pair, blocks, limits, offsets)
+    for y, x, height, width in cells[apart].tolist():
+        difference[y - box[0] : y - box[0] + height, x - box[1] : x - box[1] + width] = np.inf
+    limits[apart] = -1.0
     values, used, counts = padded(*box[2:]), padded(*box[2:]), np.empty(box[2], np.int64)
     step = kernels.quantise(difference, cells, origin, limits, values, used, counts)
-    return _Difference(weights, values, used, counts, step, limits, blocks)
+    return Difference(weights, values, used, counts, step, limits, blocks, apart)
+
+
+def _apart(pair: _Pair, blocks: NDArray[np.int64], limits: Floats, offsets: Floats) -> NDArray[np.bool_]:
+    """Mark the cells whose variance departs from that of the others, shape (n,)."""
+    n, _, sum_1, sum_2 = blocks.sum(axis=(1, 2)).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = 0.5 * ((sum_1 + sum_2) / n - offsets[:, 0].sum())
+        variance, error = np.where(limits > 0.0, limits, np.nan) ** 2, np.sqrt(2.0 / n)
+    return departing(mean, variance, error, pair.departure, DEPARTURE_SIGMA)
 
 
 def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCovariances:
@@ -193,17 +219,16 @@ def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCov
         return _nothing(quadrant, 0, 0)
     box, offsets = _box(pair, quadrant, window), _offsets(pair, quadrant, window)
     found = _difference(pair, box, offsets)
-    usable, n_saturated, sum_1, sum_2 = (int(total) for total in found.blocks.sum(axis=(0, 1, 2)))
+    usable, n_saturated = (int(total) for total in found.blocks[~found.apart, ..., :2].sum(axis=(0, 1, 2)))
+    sum_1, sum_2 = (int(total) for total in found.blocks[..., 2:].sum(axis=(0, 1, 2)))
+    n_out = int(np.count_nonzero(found.apart))
     n = int(found.counts.sum())
     if n < MIN_PIXELS or found.step_adu <= 0.0:
         return _nothing(quadrant, usable - n, n_saturated)
     left_1, left_2 = kernels.sums_left_out(pair.first, pair.second, box[:2], pair.decoding, found.used, found.counts)
     means = np.array([(sum_1 - left_1) / n, (sum_2 - left_2) / n]) - offsets[:, 0]
-    products, pairs = lag_products(found.values, found.used, found.counts == box[3])
-    lost = PLANE_TERMS * np.count_nonzero(found.limits >= 0.0) / n
     sign = -1 if sum(side_of(quadrant)) == 1 else 1
-    covariance, n_pairs = covariances_of(products, pairs, found.step_adu, pair.truncation, lost, sign)
-    covariance /= 2.0 * found.weights[0] * found.weights[1]
+    covariance, n_pairs = covariances_of_one(found, pair.truncation, sign)
     if not covariance[0] > 0.0:
         return _nothing(quadrant, usable - n, n_saturated)
     return QuadrantCovariances(
@@ -215,10 +240,28 @@ def _measure_quadrant(pair: _Pair, quadrant: str, window: Window) -> QuadrantCov
         mean_2_adu=float(means[1]),
         mean_adu=float(means.mean()),
         mean_adu_err=math.sqrt(0.5 * covariance[0] / n + 0.25 * float(np.sum(offsets[:, 1] ** 2))),
-        spread_adu=_spread(found.blocks, covariance[0]),
+        spread_adu=_spread(found.blocks[~found.apart], covariance[0]),
         n_clipped=usable - n,
         n_saturated=n_saturated,
+        n_cells_out=n_out,
     )
+
+
+def covariances_of_one(found: Difference, truncation: float, sign: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the covariances of one frame, ADU², and the pairs of pixels, in the order of ``LAGS``, from a balanced difference.
+
+    Parameters
+    ----------
+    truncation
+        Variance of a unit normal distribution cut at the clip.
+    sign
+        -1 where one axis of the difference runs against the canonical one, 1 where none or both do.
+    """
+    columns = found.values.shape[1] - 2 * MAX_LAG
+    products, pairs = lag_products(found.values, found.used, found.counts == columns)
+    lost = PLANE_TERMS * np.count_nonzero(found.limits >= 0.0) / found.counts.sum()
+    covariance, n_pairs = covariances_of(products, pairs, found.step_adu, truncation, lost, sign)
+    return covariance / (2.0 * found.weights[0] * found.weights[1]), n_pairs
 
 
 def _nothing(quadrant: str, n_clipped: int, n_saturated: int) -> QuadrantCovariances:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def _stored(image: NDArray[Any]) -> np.dtype[Any]:
     return image.dtype.newbyteorder(">")
 
 
+@cache
 def _image_header(name: str, shape: tuple[int, ...], stored: np.dtype[Any]) -> bytes:
     """Return the header of an image extension: that of one pixel, with the size put in."""
     header = fits.ImageHDU(data=np.zeros((1, 1), stored.newbyteorder("=")), name=name).header

@@ -5,7 +5,6 @@ import pytest
 
 from tests.effects.brighter_fatter.test_lags_and_kernel import coefficients
 from tests.pulls import assert_pulls
-from vison_etl.effects.brighter_fatter.lags import multiplicity
 from vison_etl.effects.brighter_fatter.residuals import (
     first_order,
     inverse,
@@ -13,6 +12,7 @@ from vison_etl.effects.brighter_fatter.residuals import (
     photon_covariances,
     residuals,
 )
+from vison_etl.effects.covariance.lags import multiplicity
 from vison_etl.effects.covariance.model import spectrum
 
 SIGNAL = 1.3e5

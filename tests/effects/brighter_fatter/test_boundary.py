@@ -6,8 +6,8 @@ import pytest
 from tests.effects.brighter_fatter.test_lags_and_kernel import coefficients, drawn, errors
 from tests.pulls import assert_pulls
 from vison_etl.effects.brighter_fatter import boundary
-from vison_etl.effects.brighter_fatter.lags import Measured, mirrored, multiplicity
-from vison_etl.pixels.brighter_fatter import area_change
+from vison_etl.effects.covariance.lags import Measured, mirrored, multiplicity
+from vison_etl.pixels.walls import area_change
 
 REACH = 9
 

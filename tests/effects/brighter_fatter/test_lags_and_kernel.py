@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tests.pulls import assert_pulls
-from vison_etl.effects.brighter_fatter import kernel
-from vison_etl.effects.brighter_fatter.lags import Measured, balanced, mirrored, multiplicity, quarter_of
-from vison_etl.pixels.brighter_fatter import area_change, collect, walls_of
+from vison_etl.effects.covariance import kernel
+from vison_etl.effects.covariance.lags import Measured, balanced, mirrored, multiplicity, quarter_of
+from vison_etl.pixels.brighter_fatter import collect
+from vison_etl.pixels.walls import area_change, walls_of
 from vison_etl.simulate.theory import covariances_e2
 
 REACH = 9

@@ -5,9 +5,11 @@ import pytest
 
 from tests.effects.brighter_fatter.test_lags_and_kernel import coefficients, drawn, errors
 from tests.pulls import assert_pulls
-from vison_etl.effects.brighter_fatter import kernel, widths
-from vison_etl.effects.brighter_fatter.lags import Measured, balanced, mirrored
-from vison_etl.pixels.brighter_fatter import collect, correct_first_order, walls_of
+from vison_etl.effects.brighter_fatter import widths
+from vison_etl.effects.covariance import kernel
+from vison_etl.effects.covariance.lags import Measured, balanced, mirrored
+from vison_etl.pixels.brighter_fatter import collect, correct_first_order
+from vison_etl.pixels.walls import walls_of
 
 SIGNALS = np.array([6e3, 13e3, 20e3, 33e3, 45e3])
 GAIN, GAIN_ERR = 3.4, 0.01

@@ -12,6 +12,7 @@ from vison_etl.effects.covariance.model import Coefficients, curves
 from vison_etl.effects.covariance.pairs import Pairs, nodes, predicted_adu2
 from vison_etl.effects.covariance.record import Prior
 from vison_etl.effects.covariance.symmetry import symmetry_chi2
+from vison_etl.effects.photon_transfer.goodness import p_value
 
 MEAN = np.repeat([3e3, 7e3, 1.5e4, 3e4, 4.5e4, 6e4], 2) * np.linspace(0.99, 1.01, 12)
 TRUTH = inner(Truth(b_per_e=-1e-6))
@@ -105,6 +106,7 @@ def test_a_curve_that_turns_down_ends_at_the_bound() -> None:
         top = nodes(pairs).mean_adu.max()
         assert 2 * found.a_per_e[0, 0] * found.gain_e_per_adu * top == pytest.approx(CURVATURE_BOUNDS[0], rel=0.01)
         assert np.isnan(fit.errors.a_per_e[0, 0])
+        assert np.isnan(fit.mixing.x)
 
 
 def test_one_lag_of_one_pair_takes_the_pair_out() -> None:
@@ -138,6 +140,19 @@ def test_a_shape_that_is_wrong_is_not_cut_but_told() -> None:
     assert fit.n_outliers == 0
     assert fit.level_chi2 > 2 * fit.level_dof
     assert fit.coefficients.gain_e_per_adu > 3.5 * 1.005
+
+
+def test_codes_that_are_not_even_show_in_the_variances() -> None:
+    """A converter off by 1 ADU with a period of 2048 codes changes variances by (dF/dmu)^2, and the other lags with them."""
+    found = simulate(np.random.default_rng(5), Truth(), PTC01)
+    pairs = pairs_of(found)
+    slope = 1.0 + 2.0 * np.pi / 2048.0 * np.cos(2.0 * np.pi * pairs.mean_adu / 2048.0)
+    wavy = replace(pairs, covariance_adu2=pairs.covariance_adu2 * slope[:, None, None] ** 2)
+    even, uneven = (fit_covariances(p, prior=prior_of(found)) for p in (pairs, wavy))
+    assert p_value(even.variance_chi2, even.variance_dof) > 1e-3
+    assert p_value(uneven.variance_chi2, uneven.variance_dof) < 1e-4
+    # all lags together hardly tell
+    assert p_value(uneven.level_chi2, uneven.level_dof) > p_value(uneven.variance_chi2, uneven.variance_dof)
 
 
 def test_symmetry_sees_an_asymmetry() -> None:

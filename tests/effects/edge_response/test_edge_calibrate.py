@@ -6,6 +6,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.closure.edge_frames import GAIN, GEOMETRY, Silicon, calibration_input, flats, quadrant_of
@@ -109,6 +110,21 @@ def test_flags(inputs, found):
     )
 
 
+def test_an_improbable_fit_is_flagged(inputs):
+    """A ripple along the line, in proportion to signal, is none of the things that are looked for."""
+    profiles = inputs.measured["edge_profiles"]
+    level = pl.col("mean_adu").filter(pl.col("pixel") == 0).first().over("obsid", "quadrant", "direction", "edge")
+    ripple = (
+        pl.when(pl.col("pixel") > 0, edge="trailing").then(2e-4 * level * (2.5 * pl.col("pixel")).cos()).otherwise(0.0)
+    )
+    measured = {"edge_profiles": profiles.with_columns(mean_adu=pl.col("mean_adu") + ripple)}
+    found = calibrate(dataclasses.replace(inputs, measured=measured))
+    rows = found.tables["edge_separation"].filter(direction="serial")
+    assert not rows["is_probable"].any()
+    assert not rows["is_separated"].any()
+    assert {flag.name for flag in found.flags} == {"BADFIT", "NOT_SEPARATED"}
+
+
 def test_one_fluence_is_no_data(frames):
     few = calibrate(calibration_input([frame for frame in frames if frame[0] == "col003"]))
     assert few.tables["edge_separation"]["status"].to_list() == ["no_data"] * 8
@@ -120,6 +136,23 @@ def test_rows_not_read_have_no_profile(frames):
     image = frames[2][2].image
     half = [profile.direction for profile in edge_profiles(image[:276, :327], GEOMETRY, 0, 200)]
     assert half == ["serial", "serial", "parallel"]
+
+
+@pytest.mark.parametrize("lost", ["one pixel", "overscan", "rows"])
+def test_a_frame_without_some_of_the_pixels_is_left_out(inputs, found, lost):
+    profiles = inputs.measured["edge_profiles"]
+    here = (pl.col("obsid") == profiles["obsid"].sort()[-1]) & (pl.col("edge") == "trailing")
+    here &= (pl.col("pixel") == 1) if lost == "one pixel" else (pl.col("pixel") > 0)
+    less = profiles.filter(~(here & (pl.col("direction") == "parallel"))) if lost == "rows" else profiles
+    less = less if lost == "rows" else less.with_columns(mean_adu=pl.when(~here).then("mean_adu"))
+    rest = calibrate(dataclasses.replace(inputs, measured={"edge_profiles": less}))
+    assert rest.tables["edge_separation"]["status"].to_list() == ["ok"] * 8
+    for direction in ("serial", "parallel"):
+        both = [
+            some.tables["edge_response"].filter(direction=direction, pixel=1)["response"].to_numpy()
+            for some in (rest, found)
+        ]
+        np.testing.assert_allclose(*both, rtol=0.05)
 
 
 def test_charts(found):

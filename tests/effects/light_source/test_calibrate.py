@@ -99,6 +99,33 @@ def test_zero_second_exposures_fix_the_shutter_offset():
     np.testing.assert_allclose(light["shutter_offset_s"], 0.03, atol=4e-4)
 
 
+def test_an_exposure_without_lamp_is_left_out_and_named():
+    times = [1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 10.0, 10.0, 10.0]
+    whole = _inputs(times, jitter=1e-3)
+    off = (pl.col("obsid") == 504) & (pl.col("region") == "img")
+    dark = whole.statistics.with_columns(mean_adu=pl.when(off).then(2600.01).otherwise("mean_adu"))
+    found = EFFECT.calibrate(dataclasses.replace(whole, statistics=dark))
+    light = found.tables["light_source"]
+    assert light["status"].to_list() == ["ok"] * 12
+    assert light["n_points"].to_list() == [8] * 12
+    assert light["saturation_s_err"].max() < 1e-2 * light["saturation_s"].min()
+    assert [(flag.name, flag.n) for flag in found.flags] == [("BADFIT", 1)]
+    assert "504" in found.flags[0].detail
+
+
+def test_a_dead_channel_has_no_line():
+    whole = _inputs([1.0, 4.0, 10.0, 13.0])
+    is_dead = (pl.col("ccd") == "CCD3") & (pl.col("quadrant") == "H")
+    dead = whole.statistics.with_columns(
+        mean_adu=pl.when(is_dead).then(2600.0).otherwise("mean_adu"),
+        mean_adu_err=pl.when(is_dead).then(0.0).otherwise("mean_adu_err"),
+    )
+    with np.errstate(all="raise"):
+        light = EFFECT.calibrate(dataclasses.replace(whole, statistics=dead)).tables["light_source"]
+    assert light.filter(ccd="CCD3", quadrant="H")["status"].to_list() == ["no_data"]
+    assert light.filter(status="ok").height == 11
+
+
 def test_bright_levels_are_left_out():
     light = EFFECT.calibrate(_inputs([1.0, 4.0, 10.0, 20.0, 40.0])).tables["light_source"]
     assert light["n_points"].to_list() == [3] * 12

@@ -67,11 +67,11 @@ def test_derivatives_are_those_of_the_model():
     sums = replace(sums, imbalance=np.linspace(-0.03, 0.03, LEVELS.size), spread=np.full(LEVELS.size, 0.04))
     rng = np.random.default_rng(0)
     c = 0.01 * rng.standard_normal(basis.size)
-    theta = transfer.start(sums).value + np.array([0, 0, 1e-6, 1e-13, 1e-8, 0.1, 1, 0.5, 3, 0.5, 3])
+    theta = transfer.start(sums).value + np.array([0, 0, 1e-6, 1e-13, 1e-8, 2e-3, 0.1, 1, 0.5, 3, 0.5, 3])
     model, by_nuisance, by_coefficient = transfer._expected(sums, transfer._chain(basis, c, sums.signal_adu), theta)
-    steps = np.array([1e-5, 1e-10, 1e-9, 1e-15, 1e-10, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3])
+    steps = np.array([1e-5, 1e-10, 1e-9, 1e-15, 1e-10, 1e-5, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3])
     for j, step in enumerate(steps):
-        moved = theta + step * np.eye(11)[j]
+        moved = theta + step * np.eye(12)[j]
         other = transfer._expected(sums, transfer._chain(basis, c, sums.signal_adu), moved)[0]
         np.testing.assert_allclose(
             (other - model) / step, by_nuisance[:, :, j], rtol=2e-3, atol=1e-6 * abs(model[-1, 0])
@@ -84,7 +84,7 @@ def test_derivatives_are_those_of_the_model():
 
 @pytest.mark.parametrize("truth", [TRUTH, Truth(a00=-3e-6), Truth(b_per_e=1e-6)], ids=["usual", "strong", "changing"])
 def test_exact_pairs_of_a_linear_chain_pull_no_response(truth):
-    """The model of eleven nuisances stands for the exact solution to a fraction of the sampling errors."""
+    """The model of twelve nuisances stands for the exact solution to a fraction of the sampling errors."""
     basis, sums = make_basis(60_000.0), sums_of(truth)
     found = transfer.constrain(basis, np.zeros(basis.size), sums, transfer.start(sums))
     assert np.abs(found.pull).max() < 0.3

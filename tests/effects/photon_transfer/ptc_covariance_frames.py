@@ -13,7 +13,7 @@ from tests.effects.photon_transfer.ptc_frames import CHANNELS, Key
 LAGS = [(x, y) for x in range(REACH) for y in range(-REACH + 1 if x else 0, REACH)]
 
 
-def covariance_frame(key: Key, found: Sample) -> pl.DataFrame:
+def covariance_frame(key: Key, found: Sample, n_cells_out: int = 0) -> pl.DataFrame:
     """Return the rows of one channel; exposures are numbered as in `ptc_frames`."""
     pairs = found.mean_adu.size
     x, y = np.array(LAGS).T
@@ -46,6 +46,7 @@ def covariance_frame(key: Key, found: Sample) -> pl.DataFrame:
             "n": n.astype(np.int64),
             "n_clipped": 0,
             "n_saturated": 0,
+            "n_cells_out": n_cells_out,
         }
     )
 

@@ -9,7 +9,11 @@ import pytest
 from vison_etl.effects.photon_transfer.adoption import adopted_model
 from vison_etl.effects.photon_transfer.model import Fit, Status, no_fit
 
-GOOD = {"covariance": (400.0, 405), "exponential": (5.0, 5), "quadratic": (math.nan, 0)}
+GOOD = {
+    "covariance": [(400.0, 405), (5.0, 5)],
+    "exponential": [(5.0, 5)],
+    "quadratic": [(math.nan, 0)],
+}
 
 
 def fit_of(model: str, status: Status = "ok", chi2: float = 1000.0) -> Fit:
@@ -31,7 +35,8 @@ def test_only_with_status_ok(status: Status) -> None:
 
 def test_only_if_it_describes_pairs_and_levels() -> None:
     assert adopted_model({**FITS, "covariance": fit_of("covariance", chi2=1300.0)}, GOOD, 1e-4) == "exponential"
-    assert adopted_model(FITS, {**GOOD, "covariance": (600.0, 405)}, 1e-4) == "exponential"
+    assert adopted_model(FITS, {**GOOD, "covariance": [(600.0, 405), (5.0, 5)]}, 1e-4) == "exponential"
+    assert adopted_model(FITS, {**GOOD, "covariance": [(400.0, 405), (50.0, 5)]}, 1e-4) == "exponential"
 
 
 def test_else_the_exponential_whatever_became_of_it_and_never_the_quadratic() -> None:

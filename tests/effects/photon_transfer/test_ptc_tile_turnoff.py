@@ -21,7 +21,14 @@ def data_of(found: Tiles) -> TurnoffData:
     usable = np.isfinite(found.variance) & (found.mean < WHOLE)
     points = Points(found.mean, found.variance, found.variance_err / found.variance)
     return TurnoffData(
-        points, found.kurtosis, found.kurtosis_err, found.correlation, found.correlation_err, found.level, usable
+        points,
+        found.kurtosis,
+        found.kurtosis_err,
+        found.correlation,
+        found.correlation_err,
+        found.pair,
+        found.level,
+        usable,
     )
 
 

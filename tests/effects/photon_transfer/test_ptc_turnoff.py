@@ -6,7 +6,8 @@ import pytest
 from tests.closure.ptc_truth import PTC01, PTC02, TILE_PX, FullWell, Physics, Tiles, simulate_tiles
 from vison_etl.effects.photon_transfer.bracket import Turnoff, TurnoffLimits
 from vison_etl.effects.photon_transfer.model import Points
-from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff, levels_cut_by_adc
+from vison_etl.effects.photon_transfer.saturation import cut_by_adc, signal_of_pairs
+from vison_etl.effects.photon_transfer.turnoff import TurnoffData, find_turnoff
 
 LIMITS = TurnoffLimits()
 PLANS = {"PTC01": PTC01, "PTC02": PTC02}
@@ -15,10 +16,18 @@ MOT = {0.10: 1, 0.30: 1, 0.50: 1, 0.70: 1, 0.90: 1}
 
 def search(found: Tiles, limits: TurnoffLimits = LIMITS) -> Turnoff:
     measured, saturated = np.isfinite(found.variance), found.n_saturated > 1e-4 * TILE_PX
-    usable = measured & ~saturated & ~levels_cut_by_adc(found.mean, found.level, measured, saturated)
+    signal = signal_of_pairs(found.mean, found.pair, measured)
+    usable = measured & ~saturated & ~cut_by_adc(found.pair, found.level, signal, saturated, measured)
     points = Points(found.mean, found.variance, found.variance_err / found.variance)
     data = TurnoffData(
-        points, found.kurtosis, found.kurtosis_err, found.correlation, found.correlation_err, found.level, usable
+        points,
+        found.kurtosis,
+        found.kurtosis_err,
+        found.correlation,
+        found.correlation_err,
+        found.pair,
+        found.level,
+        usable,
     )
     return find_turnoff(data, limits)
 
@@ -159,13 +168,55 @@ def test_outlying_tiles_do_not_matter() -> None:
     assert np.isnan(search(with_values(found, variance=np.where(hit, 1.5, 1.0) * found.variance)).value_adu)
 
 
-def test_levels_cut_by_the_adc_take_those_above_with_them() -> None:
-    level = np.repeat(np.arange(4), 10)
-    mean = np.repeat([1e4, 6.1e4, 6.3e4, np.nan], 10)
-    saturated = np.zeros(40, bool)
-    saturated[18:20] = True
-    cut = levels_cut_by_adc(mean, level, np.isfinite(mean), saturated)
-    np.testing.assert_array_equal(cut, level >= 1)
-    saturated[18] = False
-    assert not levels_cut_by_adc(mean, level, np.isfinite(mean), saturated).any()
-    assert levels_cut_by_adc(np.zeros(0), np.zeros(0, int), np.zeros(0, bool), np.zeros(0, bool)).size == 0
+def pinned(rng: np.random.Generator, found: Tiles, wells: np.ndarray) -> Tiles:
+    """Let every pixel of a tile that is above its well be at its limit: no shot noise, read noise alone, which is normal."""
+    n_pairs = found.mean.size // wells.size
+    well = np.tile(wells, n_pairs)
+    beyond = ~(found.mean < well)
+    noise = 1.6 * (1.0 + np.sqrt(2.0 / TILE_PX) * rng.standard_normal(well.size))
+    normal = rng.standard_normal((2, well.size))
+    kurtosis_err, correlation_err = np.sqrt(24.0 / TILE_PX), 1.0 / np.sqrt(TILE_PX)
+    values = {
+        "mean_1": well,
+        "mean_2": well,
+        "variance": noise,
+        "variance_err": np.sqrt(2.0 / TILE_PX) * noise,
+        "kurtosis": kurtosis_err * normal[0],
+        "kurtosis_err": kurtosis_err,
+        "correlation": correlation_err * normal[1],
+        "correlation_err": correlation_err,
+        "n": TILE_PX,
+        "n_saturated": 0,
+    }
+    return with_values(found, **{name: np.where(beyond, new, getattr(found, name)) for name, new in values.items()})
+
+
+@pytest.mark.parametrize("plan", [PTC01, PTC02, MOT], ids=["PTC01", "PTC02", "MOT"])
+@pytest.mark.parametrize("well_adu", [36_000.0, 42_000.0, 50_000.0])
+def test_a_variance_that_is_gone_needs_no_other_sign(plan: dict[float, int], well_adu: float) -> None:
+    rng = np.random.default_rng(34)
+    for _ in range(8):
+        wells = well_adu * (1.0 + 0.01 * rng.standard_normal(36))
+        result = search(pinned(rng, simulate_tiles(rng, Physics(), plan), wells))
+        assert result.lower_adu < wells.mean() < result.upper_adu
+        assert result.lower_adu < result.value_adu < result.upper_adu
+        assert result.good_below_adu < wells.max()
+
+
+def test_a_variance_that_is_gone_at_the_highest_level_alone() -> None:
+    """Two pairs say it; one could be two copies of a frame. Without a brighter-fatter effect no correlation is lost."""
+    rng = np.random.default_rng(35)
+    wells, physics = np.full(36, 54_000.0), Physics(a00=-1e-12)
+    levels = (0.1, 0.3, 0.5, 0.7, 0.9)
+    result = search(pinned(rng, simulate_tiles(rng, physics, PTC02, levels=levels), wells))
+    assert result.lower_adu < 54_000 < result.upper_adu
+    single = search(pinned(rng, simulate_tiles(rng, physics, MOT), wells))
+    assert np.isnan(single.value_adu)
+    assert single.lower_adu < 0.75 * 65536
+
+
+def test_copies_of_a_frame_are_no_turn_off() -> None:
+    found = simulate_tiles(np.random.default_rng(36), Physics(), PTC02)
+    for pair in (7, 9):  # of the fourth and of the highest level that the ADC leaves
+        copied = with_values(found, variance=np.where(found.pair == pair, 1e-3, found.variance))
+        assert np.isnan(search(copied).value_adu)

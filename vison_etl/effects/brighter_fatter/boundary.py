@@ -28,8 +28,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expi
 
-from vison_etl.effects.brighter_fatter.lags import Floats, Measured, errors_of
-from vison_etl.pixels.brighter_fatter import Walls
+from vison_etl.effects.covariance.lags import Floats, Measured, errors_of
+from vison_etl.pixels.walls import Walls
 
 RATE_BOUNDS = (-3.0, -0.02)
 """Range of p_1, 1/px: the field of the charge falls off within a third of a pixel, or does not within 50 px."""

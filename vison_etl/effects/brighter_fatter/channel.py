@@ -9,9 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from vison_etl.effects.brighter_fatter import boundary, kernel, widths
+from vison_etl.effects.brighter_fatter import boundary, widths
 from vison_etl.effects.brighter_fatter.boundary import Boundaries
-from vison_etl.effects.brighter_fatter.lags import Floats, Measured, balanced
 from vison_etl.effects.brighter_fatter.residuals import (
     Residuals,
     first_order,
@@ -20,6 +19,8 @@ from vison_etl.effects.brighter_fatter.residuals import (
     residuals,
 )
 from vison_etl.effects.brighter_fatter.widths import Widths
+from vison_etl.effects.covariance.kernel import Kernels, kernels_of
+from vison_etl.effects.covariance.lags import Floats, Measured
 from vison_etl.effects.covariance.levels import Level
 from vison_etl.effects.covariance.record import CovarianceFit
 
@@ -51,13 +52,11 @@ class Spot:
 class Channel:
     """Results of one channel whose fit is ``ok``.
 
-    ``a``: as measured; ``kernel``: K of the coefficients whose sum is zero; ``growth``: how K grows per electron, None where c was held
-    at zero; ``widths``: None without boundaries or with fewer than two levels; ``levels``: those of the fit, by method of correction.
+    ``a``: as measured; ``kernels``: of the coefficients whose sum is zero; ``widths``: None without boundaries or with fewer than two levels; ``levels``: those of the fit, by method of correction.
     """
 
     a: Measured
-    kernel: Measured
-    growth: Measured | None
+    kernels: Kernels
     boundaries: Boundaries
     widths: Widths | None
     spots: tuple[Spot, ...]
@@ -76,28 +75,23 @@ def analyse(fit: CovarianceFit, levels: list[Level], rules: Rules) -> Channel:
     rules
         Parameters.
     """
-    found, reach = fit.coefficients, fit.coefficients.reach
-    size = reach**2
+    found, size = fit.coefficients, fit.coefficients.reach**2
     a = Measured(found.a_per_e, fit.covariance[1 : 1 + size, 1 : 1 + size])
-    conserving = balanced(a)
-    growth, c = None, np.zeros_like(found.a_per_e)
-    if fit.c_is_free:
-        of_c = balanced(Measured(found.c_per_e2, fit.covariance[1 + size : 1 + 2 * size, 1 + size : 1 + 2 * size]))
-        growth, c = kernel.solve(of_c), of_c.values
+    kernels = kernels_of(fit)
     walls = boundary.solve(a, rules.model_error)
-    push = kernel.solve(conserving)
     used = [level for level in levels if level.is_used]
     spots = []
     for sigma in rules.spot_sigmas_px:
-        (x, y), (x_err, y_err) = widths.growth(push, sigma)
+        (x, y), (x_err, y_err) = widths.growth(kernels.value, sigma)
         spots.append(Spot(sigma, x, x_err, y, y_err))
     corrected = [
         (level, method, one)
         for level in used
-        for method, one in _corrected(fit, level, conserving.values, c, walls, rules.residual_lags)
+        for method, one in _corrected(fit, level, kernels.a.values, kernels.c, walls, rules.residual_lags)
     ]
     signals = np.array([level.mean_adu for level in used])
-    return Channel(a, push, growth, walls, _widths(fit, walls, signals, rules.at_adu), tuple(spots), tuple(corrected))
+    widths_of_point = _widths(fit, walls, signals, rules.at_adu)
+    return Channel(a, kernels, walls, widths_of_point, tuple(spots), tuple(corrected))
 
 
 def _corrected(

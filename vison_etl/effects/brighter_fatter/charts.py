@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 
 from vison_etl.effects import charts as common
+from vison_etl.effects.brighter_fatter import corrected_charts
 from vison_etl.effects.brighter_fatter.widths import point_widths_um
 from vison_etl.effects.charts import Tables
 from vison_etl.effects.figure import Figure
 from vison_etl.tables import CCDS, QUADRANTS
 
 TITLE = "Brighter-fatter effect"
-TABLES = ("bfe_summary", "bfe_kernel", "bfe_boundaries", "bfe_widths", "bfe_spot_growth", "bfe_residuals")
+TABLES = ("bfe_summary", "bfe_kernel", "bfe_boundaries", "bfe_widths", "bfe_spot_growth", *corrected_charts.TABLES)
 
 _CHANNEL = ("ccd", "quadrant")
 _AXES = {"x": "along x", "y": "along y"}
@@ -25,6 +26,7 @@ _SPOT_E = 1e5
 def charts(tables: Tables) -> list[Figure]:
     """Draw what the tables of one acquisition hold; a table that is missing or empty leaves its figures out."""
     figures = [
+        *corrected_charts.charts(tables),
         _residuals(tables),
         _kernel(tables),
         _growth(tables),

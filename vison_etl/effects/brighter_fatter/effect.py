@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Parameters
+from vison_etl.effects.brighter_fatter import measure
+from vison_etl.effects.covariance.kernel_file import KIND
+from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Measurement, Parameters
 from vison_etl.effects.photon_transfer.effect import PARAMETERS as PHOTON_TRANSFER
 
 PARAMETERS: Parameters = {
@@ -30,8 +32,19 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="brighter_fatter",
-    version=3,
-    measurements=(),
+    version=4,
+    measurements=(
+        Measurement(
+            name="corrected_covariances",
+            tables=("corrected_covariances",),
+            unit="pair",
+            version=1,
+            parameters=measure.PARAMETERS,
+            function=measure.corrected_covariances,
+            wants=(KIND,),
+            pairs_per_column="pairs_per_column",
+        ),
+    ),
     parameters=PARAMETERS,
     calibrate=_calibrate,
     tables=(
@@ -43,6 +56,7 @@ EFFECT = Effect(
         "bfe_widths",
         "bfe_spot_growth",
         "bfe_residuals",
+        "bfe_corrected_ptc",
     ),
     uses=("photon_transfer.tiles", "photon_transfer.covariances"),
 )

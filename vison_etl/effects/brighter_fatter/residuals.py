@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vison_etl.effects.brighter_fatter.lags import Floats
+from vison_etl.effects.covariance.lags import Floats
 from vison_etl.effects.covariance.model import lags_of, solve, spectrum
 
 

@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 
 from vison_etl.effects.brighter_fatter.channel import Channel, axis_ratio
+from vison_etl.effects.brighter_fatter.corrected_levels import CorrectedChannel
+from vison_etl.effects.brighter_fatter.residuals import Residuals
+from vison_etl.effects.covariance.levels import Level
 from vison_etl.effects.covariance.record import CovarianceFit
 
 Row = dict[str, Any]
 
 
 def channel_rows(
-    key: tuple[str, str], fit: CovarianceFit, channel: Channel | None, wavelength_nm: float | None
+    key: tuple[str, str],
+    fit: CovarianceFit,
+    channel: Channel | None,
+    pixels: CorrectedChannel | None,
+    wavelength_nm: float | None,
 ) -> dict[str, list[Row]]:
     """Return the rows by table; a channel without result has one row each of ``bfe_summary`` and ``bfe_widths``."""
     name = {"ccd": key[0], "quadrant": key[1]}
@@ -28,6 +35,9 @@ def channel_rows(
         tables["bfe_boundaries"] = [{**row, "n_points": fit.n_points} for row in _boundaries(name, channel)]
         tables["bfe_spot_growth"] = list(_spots(name, channel))
         tables["bfe_residuals"] = list(_residuals(name, fit, channel))
+    if pixels is not None:
+        tables["bfe_residuals"] += _corrected(name, fit, pixels)
+        tables["bfe_corrected_ptc"] = [{**name, **_lines(fit, pixels)}]
     return tables
 
 
@@ -79,15 +89,15 @@ def _widths(channel: Channel | None) -> Row:
 
 
 def _kernel(name: Row, channel: Channel) -> Iterator[Row]:
-    errors = channel.kernel.errors
-    growth = channel.growth
+    value, growth = channel.kernels.value, channel.kernels.growth
+    errors = value.errors
     growth_errors = None if growth is None else growth.errors
     for i, j in np.ndindex(errors.shape):
         row = {
             **name,
             "lag_x": i,
             "lag_y": j,
-            "kernel_per_e": float(channel.kernel.values[i, j]),
+            "kernel_per_e": float(value.values[i, j]),
             "kernel_per_e_err": float(errors[i, j]),
         }
         if growth is not None and growth_errors is not None:
@@ -125,21 +135,55 @@ def _spots(name: Row, channel: Channel) -> Iterator[Row]:
 
 
 def _residuals(name: Row, fit: CovarianceFit, channel: Channel) -> Iterator[Row]:
-    per_adu2 = fit.coefficients.gain_e_per_adu**-2
     for level, method, found in channel.levels:
-        for i, j in np.ndindex(found.after.shape):
-            yield {
-                **name,
-                "script_column": level.label,
-                "method": method,
-                "lag_x": i,
-                "lag_y": j,
-                "mean_adu": level.mean_adu,
-                "mean_adu_err": level.mean_adu_err,
-                "covariance_before_adu2": per_adu2 * float(found.before[i, j]),
-                "covariance_before_adu2_err": per_adu2 * float(found.before_err[i, j]),
-                "covariance_after_adu2": per_adu2 * float(found.after[i, j]),
-                "covariance_after_adu2_err": per_adu2 * float(found.after_err[i, j]),
-                "expected_after_adu2": per_adu2 * float(found.expected[i, j]),
-                "n_pairs": level.n_pairs,
-            }
+        yield from _of_level(name, fit, level, method, found)
+
+
+def _corrected(name: Row, fit: CovarianceFit, pixels: CorrectedChannel) -> Iterator[Row]:
+    """Yield the rows of what was corrected as pixels; script columns without have the lag (0, 0) and no values."""
+    for one in pixels.levels:
+        if one.found is None:
+            row = {"script_column": one.level.label, "method": "pixels", "lag_x": 0, "lag_y": 0, "n_pairs": 0}
+            yield {**name, **row, "mean_adu": one.level.mean_adu, "mean_adu_err": one.level.mean_adu_err}
+        else:
+            yield from _of_level(name, fit, one.level, "pixels", one.found)
+
+
+def _of_level(name: Row, fit: CovarianceFit, level: Level, method: str, found: Residuals) -> Iterator[Row]:
+    per_adu2 = fit.coefficients.gain_e_per_adu**-2
+    for i, j in np.ndindex(found.after.shape):
+        yield {
+            **name,
+            "script_column": level.label,
+            "method": method,
+            "lag_x": i,
+            "lag_y": j,
+            "mean_adu": level.mean_adu,
+            "mean_adu_err": level.mean_adu_err,
+            "covariance_before_adu2": per_adu2 * float(found.before[i, j]),
+            "covariance_before_adu2_err": per_adu2 * float(found.before_err[i, j]),
+            "covariance_after_adu2": per_adu2 * float(found.after[i, j]),
+            "covariance_after_adu2_err": per_adu2 * float(found.after_err[i, j]),
+            "expected_after_adu2": per_adu2 * float(found.expected[i, j]),
+            "n_pairs": level.n_pairs,
+        }
+
+
+def _lines(fit: CovarianceFit, pixels: CorrectedChannel) -> Row:
+    """Return the straight lines before and after the correction."""
+    before, after, gain = pixels.before, pixels.after, fit.coefficients.gain_e_per_adu
+    return {
+        "gain_e_per_adu": after.gain_e_per_adu,
+        "gain_e_per_adu_err": after.gain_e_per_adu_err,
+        "intercept_adu2": after.intercept_adu2,
+        "intercept_adu2_err": after.intercept_adu2_err,
+        "difference_e_per_adu": after.gain_e_per_adu - gain,
+        "difference_e_per_adu_err": after.difference_err,
+        "chi2": after.chi2,
+        "before_gain_e_per_adu": before.gain_e_per_adu,
+        "before_gain_e_per_adu_err": before.gain_e_per_adu_err,
+        "before_chi2": before.chi2,
+        "dof": after.n_points - 2 if after.status == "ok" else None,
+        "status": after.status,
+        "n_points": after.n_points,
+    }

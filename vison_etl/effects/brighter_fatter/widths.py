@@ -19,7 +19,7 @@ import numpy as np
 from scipy.signal import correlate
 from scipy.special import erf
 
-from vison_etl.effects.brighter_fatter.lags import Floats, Measured
+from vison_etl.effects.covariance.lags import Floats, Measured
 
 PIXEL_UM = 12.0
 FWHM_PER_SIGMA = math.sqrt(8.0 * math.log(2.0))

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotri, dtrtri
 
+from vison_etl.effects.covariance.mixing import NO_MIXING, Mixing, estimate, mixing_derivatives
 from vison_etl.effects.covariance.model import EXPONENT_MAX, Coefficients, Curves, Floats, curves, exponents
 from vison_etl.effects.covariance.pairs import Mask, Nodes, Pairs, nodes, predicted_adu2
 from vison_etl.effects.covariance.record import CovarianceFit, Prior, no_fit
@@ -171,15 +172,19 @@ def _linearised(problem: _Problem, state: _State) -> tuple[Floats, Floats]:
     white = _whitening(state)
     to_adu = white * np.sqrt(grouped.n)[:, None, :] / gain**2
     by_gain = found.slope * grouped.mean_adu[:, None, None] - 2.0 / gain * (found.value + coefficients.n_e2)
-    parts = [to_adu @ by_gain.reshape(n_levels, lags, 1), to_adu @ found.by_a]
+    design = np.empty((n_levels * lags + (problem.prior is not None), np.count_nonzero(problem.free)))
+    of_levels = design[: n_levels * lags].reshape(n_levels, lags, -1)
+    of_levels[:, :, :1] = to_adu @ by_gain.reshape(n_levels, lags, 1)
+    of_levels[:, :, 1 : 1 + lags] = to_adu @ found.by_a
     if problem.c_is_free:
-        parts.append(to_adu @ found.by_c)
-    design = np.concatenate([*parts, to_adu], axis=2).reshape(n_levels * lags, -1)
+        of_levels[:, :, 1 + lags : 1 + 2 * lags] = to_adu @ found.by_c
+    of_levels[:, :, -lags:] = to_adu
     residual = (white @ _means(problem, state)).ravel()
     if problem.prior is None:
         return design, residual
     slope, pull = _prior_row(problem.prior, coefficients)
-    return np.vstack([design, slope[problem.free]]), np.append(residual, pull)
+    design[-1] = slope[problem.free]
+    return design, np.append(residual, pull)
 
 
 def _prior_row(prior: Prior, coefficients: Coefficients) -> tuple[Floats, float]:
@@ -196,11 +201,12 @@ def _solve(problem: _Problem, state: _State) -> _Solution:
     free, at_bound = problem.free.copy(), False
     for _ in range(_MAX_STEPS):
         design, residual = _linearised(problem, state)
-        design = design[:, free[problem.free]]
-        scale = np.sqrt(np.sum(design * design, axis=0))
-        design = design / scale
+        if at_bound:
+            design = design[:, free[problem.free]]
         information = design.T @ design
-        gradient = design.T @ residual
+        scale = np.sqrt(np.diag(information))
+        information /= np.outer(scale, scale)
+        gradient = design.T @ residual / scale
         step = cho_solve(cho_factor(information, lower=True), gradient)
         delta = np.zeros(free.size)
         delta[free] = step / scale
@@ -246,7 +252,7 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
     scale = np.sqrt(np.diag(solution.information)[free])
     scaled = solution.information[np.ix_(free, free)] / np.outer(scale, scale)
     covariance = np.zeros_like(solution.information)
-    covariance[np.ix_(free, free)] = np.linalg.inv(scaled) / np.outer(scale, scale)
+    covariance[np.ix_(free, free)] = _inverse(scaled) / np.outer(scale, scale)
     if not math.sqrt(covariance[0, 0]) < _GAIN_ERR_MAX * state.coefficients.gain_e_per_adu:
         return nothing
     if solution.at_bound:
@@ -257,6 +263,7 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
     n_prior = int(problem.prior is not None)
     sums = problem.grouped.sums(problem.pairs.n.reshape(len(problem.pairs), -1) * state.residual)
     sigma = np.sqrt(np.sum(state.roots**2, axis=2) * problem.grouped.n)
+    residual_sigma = (sums / sigma).reshape(-1, problem.pairs.reach, problem.pairs.reach)
     return CovarianceFit(
         status="bound" if solution.at_bound else "ok",
         coefficients=state.coefficients,
@@ -266,7 +273,25 @@ def _record(problem: _Problem, solution: _Solution, used: Mask) -> CovarianceFit
         dof=state.residual.size + n_prior - free.size,
         level_chi2=float(np.sum(white**2)) + of_prior,
         level_dof=white.size + n_prior - free.size,
+        variance_chi2=float(np.sum(residual_sigma[:, 0, 0] ** 2)) + of_prior,
+        variance_dof=max(0, len(residual_sigma) + n_prior - 3 - int(c_is_free)),
         used=used,
-        residual_sigma=(sums / sigma).reshape(-1, problem.pairs.reach, problem.pairs.reach),
+        residual_sigma=residual_sigma,
         level_mean_adu=problem.grouped.mean_adu,
+        mixing=NO_MIXING if solution.at_bound else _mixing(problem, state, whitening, covariance),
     )
+
+
+def _inverse(information: Floats) -> Floats:
+    """Return the inverse of a positive matrix."""
+    lower, _ = dpotri(np.linalg.cholesky(information), lower=1)
+    return np.asarray(lower + np.tril(lower, -1).T, np.float64)
+
+
+def _mixing(problem: _Problem, state: _State, whitening: Floats, covariance: Floats) -> Mixing:
+    gain, n = state.coefficients.gain_e_per_adu, problem.grouped.n
+    design, residual = _linearised(problem, state)
+    derivatives = mixing_derivatives(state.found.power, problem.pairs.reach).reshape(*n.shape, 2)
+    by_mixing = np.zeros((residual.size, 2))
+    by_mixing[: n.size] = (whitening @ (np.sqrt(n)[:, :, None] * derivatives)).reshape(n.size, 2) / gain**2
+    return estimate(design, residual, by_mixing, covariance[np.ix_(problem.free, problem.free)], gain)

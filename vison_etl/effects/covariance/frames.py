@@ -21,6 +21,7 @@ _PAIR = (
     "mean_adu_err",
     "spread_adu",
     "n_saturated",
+    "n_cells_out",
 )
 
 
@@ -29,7 +30,7 @@ class MeasuredPairs:
     """Pairs of one channel whose covariances are all there, in order of their exposures.
 
     ``error_adu2``: one-sigma errors as measured, shape (P, r, r). ``frame``: one row per pair, of ``obsid_1, obsid_2,
-    script_column, mean_adu, mean_adu_err, n_saturated``. ``n_incomplete``: pairs left out because a lag, a mean or the spread is
+    script_column, mean_adu, mean_adu_err, n_saturated, n_cells_out``. ``n_incomplete``: pairs left out because a lag, a mean or the spread is
     missing.
     """
 

@@ -55,7 +55,7 @@ class Coefficients:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curves:
-    """Covariances at L signals, electrons: value, first and second derivative by the signal, each (L, r, r).
+    """Covariances at L signals, electrons: value, first and second derivative by the signal, each (L, r, r); ``power``, C(k).
 
     ``by_a``, ``by_c``: derivatives by a_kl and c_kl, shape (L, r², r²), the lag of the covariance first. ``sampling``, shape
     (L, r², r²): covariance matrix of the sample covariances of one pixel, e⁴ (see `curves`).
@@ -67,6 +67,7 @@ class Curves:
     by_a: Floats
     by_c: Floats
     sampling: Floats
+    power: Floats
 
 
 @cache
@@ -74,6 +75,11 @@ def _cosines(n_lags: int) -> Floats:
     """Return cos(pi i k / _HALF), shape (n_lags, _HALF + 1)."""
     cosines: Floats = np.cos(np.pi / _HALF * np.outer(np.arange(n_lags), np.arange(_HALF + 1)))
     return cosines
+
+
+def frequencies() -> Floats:
+    """Return the frequencies of one axis, rad per px, shape (_HALF + 1,)."""
+    return np.asarray(np.pi / _HALF * np.arange(_HALF + 1), np.float64)
 
 
 @cache
@@ -183,6 +189,7 @@ def curves(coefficients: Coefficients, signal_e: Floats) -> Curves:
         by_a=folded(by_a, reach) * weight,
         by_c=folded(by_c, reach) * weight,
         sampling=2.0 * folded(power * power, reach),
+        power=value,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from vison_etl.effects.covariance.mixing import NO_MIXING, Mixing
 from vison_etl.effects.covariance.model import Coefficients, Floats
 from vison_etl.effects.covariance.pairs import Mask
 
@@ -40,12 +41,17 @@ class CovarianceFit:
         Of the pairs, with the prior as one more datum.
     level_chi2, level_dof
         Of the means of pairs of like signal.
+    variance_chi2, variance_dof
+        Of their variances alone, against which gain, a00, c00 and n00 count. A response that is not linear shows there first, and is lost
+        among the other lags.
     used
         Pairs of the fit among those given, shape (P,).
     residual_sigma
         Mean residual of each level and lag over its error, shape (L, r, r).
     level_mean_adu
         Mean signal of the levels, shape (L,).
+    mixing
+        What charge moves to the next pixel, estimated from what the fit leaves; in no other number. NaN at a bound.
     """
 
     status: Status
@@ -56,14 +62,22 @@ class CovarianceFit:
     dof: int
     level_chi2: float
     level_dof: int
+    variance_chi2: float
+    variance_dof: int
     used: Mask
     residual_sigma: Floats
     level_mean_adu: Floats
+    mixing: Mixing = NO_MIXING
 
     @property
     def has_values(self) -> bool:
         """Tell whether there is a curve."""
         return self.status in {"ok", "bound"}
+
+    @property
+    def goodness(self) -> tuple[tuple[float, int], ...]:
+        """Return chi-square and degrees of freedom of pairs, of levels and of their variances."""
+        return (self.chi2, self.dof), (self.level_chi2, self.level_dof), (self.variance_chi2, self.variance_dof)
 
     @property
     def n_points(self) -> int:
@@ -97,6 +111,8 @@ def no_fit(status: Status, n_pairs: int, reach: int, *, c_is_free: bool) -> Cova
         dof=0,
         level_chi2=nan,
         level_dof=0,
+        variance_chi2=nan,
+        variance_dof=0,
         used=np.zeros(n_pairs, bool),
         residual_sigma=np.zeros((0, reach, reach)),
         level_mean_adu=np.zeros(0),

@@ -71,7 +71,7 @@ def sum_rule(a_per_e: Floats, covariance: Floats) -> SumRule:
     scale = np.sqrt(np.diag(covariance)[outer])
     inverse = np.linalg.inv(covariance[np.ix_(outer, outer)] / np.outer(scale, scale)) / np.outer(scale, scale)
     laws = distance[outer] ** -POWERS[:, None]
-    information = np.einsum("pi,ij,pj->p", laws, inverse, laws)
+    information = _quadratic(laws, inverse)
     of_amplitude = np.zeros((POWERS.size, values.size))
     of_amplitude[:, outer] = laws @ inverse / information[:, None]
     amplitude = of_amplitude @ values
@@ -84,7 +84,7 @@ def sum_rule(a_per_e: Floats, covariance: Floats) -> SumRule:
     def mean(rows: Floats) -> tuple[float, float]:
         each = rows @ values
         middle = float(likelihood @ each)
-        variance = np.einsum("pi,ij,pj->p", rows, covariance, rows) + (each - middle) ** 2
+        variance = _quadratic(rows, covariance) + (each - middle) ** 2
         return middle, math.sqrt(float(likelihood @ variance))
 
     power = float(likelihood @ POWERS)
@@ -97,6 +97,11 @@ def sum_rule(a_per_e: Floats, covariance: Floats) -> SumRule:
         math.sqrt(float(likelihood @ (POWERS - power) ** 2)),
         float(likelihood @ (amplitude * REFERENCE_PX**-POWERS)),
     )
+
+
+def _quadratic(rows: Floats, matrix: Floats) -> Floats:
+    """Return row matrix row^T of each row."""
+    return np.asarray(np.sum((rows @ matrix) * rows, axis=1), np.float64)
 
 
 @cache

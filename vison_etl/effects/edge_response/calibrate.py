@@ -10,10 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters
+from vison_etl.effects.edge_response.fluences import Values
 from vison_etl.effects.edge_response.knee import Knee, full_well_knee
+from vison_etl.effects.edge_response.leading import leading_bounce
 from vison_etl.effects.edge_response.levels import Edges, edges_of, single_frame_response
 from vison_etl.effects.edge_response.lines import Overscan, relative
-from vison_etl.effects.edge_response.model import Options, Separation, Values, leading_bounce, separate
+from vison_etl.effects.edge_response.model import Options, Separation, separate
+from vison_etl.effects.edge_response.tail import Leading
 from vison_etl.effects.rows import result_frame
 from vison_etl.instrument.geometry import PRESCAN
 
@@ -33,7 +36,7 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     mostly unsaturated; responses and CTI are given for every lit one of these lines.
 
     Flags: NO_GAIN (full well in e- missing), NOT_SEPARATED (bounce and deferred charge cannot be told apart in most channels; of each one
-    ``is_separated`` says so), BADFIT (the length of release is at the end of its range).
+    ``is_separated`` says so), BADFIT (chi-square is improbable, or the length of release is at the end of its range).
     """
     rows: _Rows = {name: [] for name in _TABLES}
     flagged: dict[str, list[str]] = {"NO_GAIN": [], "NOT_SEPARATED": [], "BADFIT": []}
@@ -75,12 +78,10 @@ def _channel(
             out["edge_separation"].append({"direction": direction, "status": "no_data", "n_points": 0})
             continue
         used = (edges.fraction >= float(parameters["min_line_fraction"])) & ((edges.level <= end) | edges.is_dark)
-        options = Options(
-            (float(parameters["release_min_px"]), float(parameters["release_max_px"])),
-            direction == "serial",
-            PRESCAN + 1,
-        )
-        leading = None if direction == "parallel" else _leading(sides["serial", "leading"], used, edges)
+        shortest = float(parameters["release_min_px" if direction == "serial" else "release_min_parallel_px"])
+        options = Options((shortest, float(parameters["release_max_px"])), has_bounce=direction == "serial")
+        share = (PRESCAN + 1) / transfers
+        leading = None if direction == "parallel" else _leading(sides["serial", "leading"], used, edges, share)
         overscan = _overscan(edges, used, transfers)
         found = separate(overscan, used, options, leading)
         single = single_frame_response(parts[direction, "trailing"])
@@ -101,24 +102,14 @@ def _overscan(edges: Edges, used: _Bool, transfers: int) -> Overscan:
     return Overscan(edges.level, edges.signal[:, edges.overscan], edges.error[:, edges.overscan], transfers, last)
 
 
-def _leading(edges: Edges | None, used: _Bool, trailing: Edges) -> tuple[float, float] | None:
-    """Return the bounce of the leading edge and its error, from the script columns that the trailing edge uses."""
+def _leading(edges: Edges | None, used: _Bool, trailing: Edges, share: float) -> Leading | None:
+    """Return the bounce of the leading edge, from the script columns that the trailing edge uses."""
     if edges is None or edges.columns != trailing.columns:
         return None
-    following = edges.signal[:, edges.pixel > 1]
-    place = np.arange(following.shape[1]) + 1.0
-    if place.size < 4:
-        return None
-    # the line through the pixels that follow, at the place of the first, and what is left of each of them
-    to_line = np.linalg.pinv(np.stack([np.ones_like(place), place], axis=1))
-    level = np.where(edges.is_dark, 0.0, following @ to_line[0])
-    bright = int(np.argmax(np.where(used, level, -np.inf)))
-    if not level[bright] > 0:
-        return None
-    rest = following[bright] - following[bright] @ to_line[0] - following[bright] @ to_line[1] * place
-    scatter = float(np.sqrt(np.sum(rest**2) / (place.size - 2) * (1.0 + np.sum(to_line[0] ** 2)))) / level[bright]
-    first = edges.pixel == 1
-    return leading_bounce(level[used], edges.signal[used][:, first][:, 0], edges.error[used][:, first][:, 0], scatter)
+    after = edges.pixel > 0
+    image = edges.signal[:, after]
+    level = np.where(edges.is_dark, 0.0, image.mean(axis=1))
+    return leading_bounce(level[used], image[used], edges.error[used][:, after], share)
 
 
 def parallel_knee(edges: Edges | None, parameters: Parameters) -> Knee:
@@ -163,13 +154,15 @@ def _separation_row(
     if found is None:
         return row | {"status": "no_data"}
     pairs = {
-        "bounce": found.bounce,
-        "bounce_trailing": found.trailing,
-        "bounce_leading": found.leading,
+        "bounce": _first(found.bounce),
+        "bounce_trailing": _first(found.trailing),
+        "bounce_leading": _first(found.leading),
         "tail_px": found.tail_px,
+        "slow_shift": found.slow,
     }
     for name, pair in pairs.items():
-        if pair is not None:
+        # an error of 0: no explanation is left that has such a thing
+        if pair is not None and pair[1] > 0.0:
             row |= {name: pair[0], f"{name}_err": pair[1]}
     has_tail = found.tail_px is not None
     return row | {
@@ -179,13 +172,23 @@ def _separation_row(
         "chi2": found.chi2,
         "dof": found.dof,
         "is_separated": found.is_separate,
+        "is_probable": not found.is_improbable,
         "status": "bound" if found.is_at_bound else "ok",
     }
 
 
+def _first(values: Values | None) -> tuple[float, float] | None:
+    return None if values is None else (float(values.value[0]), float(values.error[0]))
+
+
 def _response_rows(direction: str, found: Separation) -> Iterator[_Row]:
-    for k, (value, error) in enumerate(zip(found.response.value, found.response.error, strict=True)):
-        yield {"direction": direction, "pixel": k + 1, "response": float(value), "response_err": float(error)}
+    columns = {"response": found.response, "bounce": found.bounce, "bounce_leading": found.leading}
+    for k in range(found.response.value.size):
+        row: _Row = {"direction": direction, "pixel": k + 1}
+        for name, values in columns.items():
+            if values is not None and k < values.value.size and values.error[k] > 0.0:
+                row |= {name: float(values.value[k]), f"{name}_err": float(values.error[k])}
+        yield row
 
 
 def _point_rows(direction: str, edges: Edges, found: Separation, good: _Bool) -> Iterator[_Row]:
@@ -228,5 +231,5 @@ def _reasons(found: _Rows) -> Iterator[tuple[str, str]]:
     for row in found["edge_separation"]:
         if row.get("is_separated") is False:
             yield "NOT_SEPARATED", f" {row['direction']}"
-        if row["status"] == "bound":
+        if row["status"] == "bound" or row.get("is_probable") is False:
             yield "BADFIT", f" {row['direction']}"

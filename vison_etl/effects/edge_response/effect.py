@@ -9,6 +9,7 @@ PARAMETERS: Parameters = {
     "max_fluence_adu": 40_000.0,
     "min_line_fraction": 0.5,
     "release_min_px": 1.0,
+    "release_min_parallel_px": 0.2,
     "release_max_px": 10.0,
     "blooming_adu": 36_000.0,
 }
@@ -16,7 +17,8 @@ PARAMETERS: Parameters = {
 
 ``max_fluence_adu``: level up to which frames are in the fit; full well found lower comes before. ``min_line_fraction``: least fraction of
 the rows (columns) of an edge that must not be saturated. ``release_min_px``, ``release_max_px``: what is released over less than the
-former counts as bounce, over more than the latter as a shift of the line. ``blooming_adu``: level from which on blooming is looked for.
+former counts as bounce, over more than the latter as a shift of the line; along columns, where there is no bounce,
+``release_min_parallel_px`` is the shortest that is tried. ``blooming_adu``: level from which on blooming is looked for.
 """
 
 
@@ -28,7 +30,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="edge_response",
-    version=5,
+    version=7,
     measurements=(
         Measurement(
             name="edges",

@@ -64,7 +64,8 @@ def edges_of(profiles: pl.DataFrame, exposures: pl.DataFrame) -> Edges | None:
     Parameters
     ----------
     profiles
-        Rows of ``edge_profiles``; frames without any value, and pixels that are NULL in any other frame, are left out.
+        Rows of ``edge_profiles``. Pixels that most of the frames with any value do not have are left out, then frames that lack one
+        of the others: no pixel may stand in the place of another.
     exposures
         ``obsid, ccd, exptime_s`` of them.
 
@@ -73,21 +74,15 @@ def edges_of(profiles: pl.DataFrame, exposures: pl.DataFrame) -> Edges | None:
     Edges or None
         None without a pixel on either side of the edge.
     """
-    rows = profiles.select("script_column", "obsid", "pixel", "mean_adu", "mean_adu_err", "n", "n_lines_out").sort(
-        "script_column", "obsid", "pixel"
-    )
-    pixel, obsid = (rows[name].to_numpy() for name in ("pixel", "obsid"))
-    frame = np.cumsum(np.diff(obsid, prepend=obsid[:1] - 1) != 0) - 1
-    is_missing = rows["mean_adu"].is_null().to_numpy()
-    is_seen = np.bincount(frame, ~is_missing)[frame] > 0
-    is_lost = np.isin(pixel, pixel[is_seen & is_missing])
-    kept = is_seen & ~is_lost
-    rows, pixel = rows.filter(kept), np.unique(pixel[kept])
+    rows = profiles.select(
+        "script_column", "obsid", "pixel", "mean_adu", "mean_adu_err", "n", "n_lines_out"
+    ).drop_nulls("mean_adu")
+    rows = rows.filter(2 * pl.len().over("pixel") > rows["obsid"].n_unique())
+    rows = rows.filter(pl.len().over("obsid") == rows["pixel"].n_unique()).sort("script_column", "obsid", "pixel")
+    pixel = rows["pixel"].unique().sort().to_numpy()
     if not (pixel > 0).any() or not (pixel <= 0).any():
         return None
-    shape = (np.unique(frame[kept]).size, pixel.size)
-    if rows.height != shape[0] * shape[1]:
-        raise ValueError(f"edge profiles of {shape[0]} frames and {pixel.size} pixels have {rows.height} rows")
+    shape = (rows.height // pixel.size, pixel.size)
     frames = rows.select("script_column", "obsid").gather_every(pixel.size)
     signal, error, n, lines_out = (
         rows[name].to_numpy().astype(np.float64).reshape(shape)

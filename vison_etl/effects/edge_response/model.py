@@ -2,11 +2,12 @@
 
 Overscan pixel k behind a flat field of level L holds, above the base,
 
-    o_k(L) = i_k + d(L) + L b [k = 1] + T(L) exp(-(k - 1) / tau),        T(L) = sum_m A_m (L / L_0)^p_m.
+    o_k(L) = i_k + d(L) + L (e_k + s_k) + T(L) g_k,        T(L) = sum_m A_m (L / L_0)^p_m.
 
-i_k is the structure of the offset, d(L) whatever shifts the whole line (nothing is assumed about it), b the bounce, T what is deferred. The
-separation rests on the length of the tail: one pixel for the bounce, tau >= tau_min for charge; on the leading edge, where the bounce
-has the opposite sign and charge has made few transfers only; and on the powers of the signal.
+i_k is the structure of the offset, d(L) whatever shifts the whole line (nothing is assumed about it), e the bounce, s a slow shift of
+the line, T what is deferred. The separation rests on the length of the tail: a bounce settles within a pixel or three, charge is released over
+tau_min to tau_max, what lasts longer is a slow shift; on the leading edge, where the bounce has the opposite sign and charge has made few
+transfers only; and on the powers of the signal. What the data cannot tell is in the errors.
 
 The charge transfer inefficiency is that of the extended pixel edge response, CTI = sum_k deferred_k / (L N), the sum going to infinity: with the
 tail, T / (1 - exp(-1 / tau)); the part beyond the overscan is extrapolated.
@@ -19,8 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vison_etl.effects.edge_response.lines import STRAIGHT, Lines, Overscan, curves, intercepts, of_powers, relative
-from vison_etl.effects.edge_response.tail import Tails, fit_tails
+from vison_etl.effects.edge_response.fluences import Values, cti_of, points_of, response_of
+from vison_etl.effects.edge_response.hypotheses import ELECTRONIC, FREE_PX
+from vison_etl.effects.edge_response.lines import Overscan, curves
+from vison_etl.effects.edge_response.tail import Leading, Tails, fit_tails, with_leading
 
 Float = NDArray[np.float64]
 
@@ -35,22 +38,10 @@ _SEPARATE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``release_px``: shortest and longest release that counts as deferred charge; ``has_bounce``: serial edges only.
-
-    ``leading_transfers``: transfers of the first image pixel, whose loss is taken from what the leading edge shows.
-    """
+    """``release_px``: shortest and longest release that counts as deferred charge; ``has_bounce``: serial edges only."""
 
     release_px: tuple[float, float]
     has_bounce: bool
-    leading_transfers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """Values with one-sigma errors, equal shapes."""
-
-    value: Float
-    error: Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +50,12 @@ class Separation:
 
     Parameters
     ----------
-    bounce, leading, trailing
-        Bounce (value, error): from both edges where they agree, from the leading edge less its deferred charge, and from the trailing
-        edge alone; None where there is none.
+    bounce, trailing
+        Bounce in the first pixels, shape (3,): from both edges where they agree, and from the trailing edge alone; None along columns.
+    leading
+        The same from the leading edge, less its deferred charge; None where there is none.
+    slow
+        Slow shift of the line from the first overscan pixel to the last (value, error), fraction of the level.
     tail_px
         tau, px; None where there is no deferred charge at 5 sigma to measure it on.
     response
@@ -74,11 +68,15 @@ class Separation:
         Kind of tail; fraction of the deferred charge beyond the last overscan pixel, extrapolated.
     correlation
         Of the bounce with the deferred charge in the first pixel.
+    is_separate, is_improbable, is_at_bound
+        Whether bounce and deferred charge are told apart; whether chi-square is improbable, of the tail or of the lines against signal; whether
+        the release is as short or as long as it may be.
     """
 
-    bounce: tuple[float, float] | None
-    leading: tuple[float, float] | None
-    trailing: tuple[float, float] | None
+    bounce: Values | None
+    leading: Values | None
+    trailing: Values | None
+    slow: tuple[float, float]
     leading_used: bool
     tail_px: tuple[float, float] | None
     response: Values
@@ -91,11 +89,12 @@ class Separation:
     chi2: float
     dof: int
     is_separate: bool
+    is_improbable: bool
     is_at_bound: bool
 
 
 def separate(
-    overscan: Overscan, used: NDArray[np.bool_], options: Options, leading: tuple[float, float] | None = None
+    overscan: Overscan, used: NDArray[np.bool_], options: Options, leading: Leading | None = None
 ) -> Separation | None:
     """Separate bounce and deferred charge.
 
@@ -106,81 +105,93 @@ def separate(
     used
         Fluences that the fit may use, shape (J,): below full well and saturation. Frames without light are welcome.
     leading
-        Bounce and its error from the leading edge.
+        What the leading edge says of the bounce.
 
     Returns
     -------
     Separation or None
-        None for less than two fluences. Errors include what is not known of tau, and are scaled where the model does not describe the data.
+        None for less than two fluences. Errors include what is not known of the tail, of the length of the bounce and of a slow shift, and are
+        scaled where the model does not describe the data.
     """
     lines = curves(overscan, used)
     if lines is None:
         return None
-    alone = fit_tails(lines, overscan.last, options.release_px, None, bounces=options.has_bounce)
-    trailing = _bounce(alone) if options.has_bounce else None
-    tails, joined = alone, False
-    if trailing is not None and leading is not None:
-        lost = _first_pixel(alone)[0] / lines.reference * options.leading_transfers / overscan.transfers
-        leading = leading[0] - lost, leading[1]
-        apart = abs(trailing[0] - leading[0]) / np.hypot(trailing[1], leading[1])
-        if apart <= AGREEMENT_SIGMA:
-            tails, joined = fit_tails(lines, overscan.last, options.release_px, leading, bounces=True), True
+    alone = fit_tails(lines, overscan.last, options.release_px, bounces=options.has_bounce)
+    tails, joined, apart = alone, False, False
+    if leading is not None:
+        joined = _agrees(alone, leading)
+        tails = with_leading(alone, leading) if joined else alone
+        apart = not joined and _is_plausible(alone, leading)
     bounce = _bounce(tails) if options.has_bounce else None
-    deferred = _first_pixel(tails)
-    response = _response(overscan, used, tails)
-    first = (float(response.value[0]), float(response.error[0]))
+    deferred = tails.average(*tails.amplitude)
+    response = response_of(overscan, used, tails)
+    improbable = tails.is_improbable or lines.scale > 1.0
+    has_tail = abs(deferred[0]) > _SIGNIFICANT * deferred[1]
     return Separation(
         bounce=bounce,
-        leading=leading,
-        trailing=trailing,
+        leading=None if leading is None else Values(_without_deferred(alone, leading), _errors(leading.covariance)),
+        trailing=_bounce(alone) if options.has_bounce else None,
+        slow=_slow(tails),
         leading_used=joined,
-        tail_px=tails.average(tails.tau) if abs(deferred[0]) > _SIGNIFICANT * deferred[1] else None,
+        tail_px=tails.average(tails.tau) if has_tail else None,
         response=response,
-        points=_points(overscan, lines, tails),
-        eper_cti=_cti(overscan, lines, tails, summed=True),
-        cti=_cti(overscan, lines, tails, summed=False),
-        shape=tails.family.name,
+        points=points_of(overscan, lines, tails),
+        eper_cti=cti_of(overscan, lines, tails, summed=True),
+        cti=cti_of(overscan, lines, tails, summed=False),
+        shape=tails.best.family.name,
         beyond=float(tails.weight @ (1.0 - tails.shapes.sum(axis=1) / tails.sums)),
         correlation=_correlation(tails) if options.has_bounce else None,
         chi2=lines.chi2 + tails.chi2,
         dof=lines.dof + tails.dof,
-        is_separate=_is_separate(bounce, first),
-        is_at_bound=_is_at_bound(tails, options.release_px) and abs(deferred[0]) > _SIGNIFICANT * deferred[1],
+        is_separate=bounce is None or (not (improbable or apart) and _is_separate(bounce, response)),
+        is_improbable=improbable,
+        is_at_bound=_is_at_bound(tails, options.release_px) and has_tail,
     )
 
 
-def leading_bounce(level: Float, first: Float, error: Float, scatter: float) -> tuple[float, float] | None:
-    """Return the bounce of a leading edge: 1 - slope of the first image pixel against the level of those that follow.
-
-    Parameters
-    ----------
-    level, first, error
-        What the image pixels that follow let expect of the first one, that pixel above the base, and its error, ADU, per fluence, shape (J,).
-    scatter
-        Error of what is expected, relative: the mean response differs from column to column.
-    """
-    if level.size < 2 or not np.ptp(level) > 0:
-        return None
-    design = np.stack([np.ones_like(level), level], axis=1) / error[:, None]
-    inverse = np.linalg.inv(design.T @ design)
-    slope = float((inverse @ (design.T @ (first / error)))[1])
-    return 1.0 - slope, float(np.sqrt(inverse[1, 1] + scatter**2))
+def _errors(covariance: Float) -> Float:
+    return np.asarray(np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)))
 
 
-def _bounce(tails: Tails) -> tuple[float, float]:
-    return tails.average(tails.bounce, tails.scale**2 * tails.bounce_var)
+def _bounce(tails: Tails) -> Values:
+    values, covariance = tails.bounce
+    both = [tails.average(values[:, k], covariance[:, k, k]) for k in range(FREE_PX)]
+    return Values(np.array([value for value, _ in both]), np.array([error for _, error in both]))
 
 
-def _first_pixel(tails: Tails) -> tuple[float, float]:
-    """Return the deferred charge in the first pixel at the highest level, all powers together, ADU."""
-    return tails.average(tails.amplitudes.sum(axis=1), tails.scale**2 * tails.amplitude_cov.sum(axis=(1, 2)))
+def _slow(tails: Tails) -> tuple[float, float]:
+    """Return the slow shift from the first overscan pixel to the last."""
+    step = tails.seen[:, FREE_PX:, -1] - tails.seen[:, FREE_PX:, 0]
+    value, covariance = tails.value[:, FREE_PX:ELECTRONIC], tails.covariance[:, FREE_PX:ELECTRONIC, FREE_PX:ELECTRONIC]
+    return tails.average(np.einsum("se,se->s", step, value), np.einsum("se,sef,sf->s", step, covariance, step))
 
 
-def _is_separate(bounce: tuple[float, float] | None, first: tuple[float, float]) -> bool:
+def _without_deferred(tails: Tails, leading: Leading) -> Float:
+    """Return the bounce of the leading edge less the deferred charge that is missing in its pixels."""
+    first = tails.amplitude[0] * leading.share / tails.reference
+    return np.asarray(leading.value - (tails.weight * first) @ tails.shapes[:, :FREE_PX])
+
+
+def _agrees(tails: Tails, leading: Leading) -> bool:
+    """Tell whether the edges agree in the first pixel."""
+    value, error = (float(v[0]) for v in (_bounce(tails).value, _bounce(tails).error))
+    apart = _without_deferred(tails, leading)[0] - value
+    return bool(abs(apart) <= AGREEMENT_SIGMA * np.hypot(error, np.sqrt(leading.covariance[0, 0])))
+
+
+def _is_plausible(tails: Tails, leading: Leading) -> bool:
+    """Tell whether the leading edge may be right about the bounce: not where it shows more than all that the first overscan pixel holds."""
+    first = tails.average(tails.bounce[0][:, 0] + tails.amplitude[0] / tails.reference)[0]
+    error = float(np.sqrt(leading.covariance[0, 0]))
+    return bool(abs(_without_deferred(tails, leading)[0]) <= abs(first) + error)
+
+
+def _is_separate(bounce: Values, response: Values) -> bool:
     """Tell whether the bounce is known to a fifth of itself or of what the first pixel holds, or there is nothing to separate."""
-    if bounce is None or abs(first[0]) < _SIGNIFICANT * first[1]:
+    first, error = float(response.value[0]), float(response.error[0])
+    if abs(first) < _SIGNIFICANT * error:
         return True
-    return bounce[1] < _SEPARATE * max(abs(first[0]), abs(bounce[0]))
+    return bool(bounce.error[0] < _SEPARATE * max(abs(first), abs(bounce.value[0])))
 
 
 def _is_at_bound(tails: Tails, bounds: tuple[float, float]) -> bool:
@@ -189,74 +200,11 @@ def _is_at_bound(tails: Tails, bounds: tuple[float, float]) -> bool:
 
 
 def _correlation(tails: Tails) -> float:
-    """Return the correlation of the bounce with the sum of the amplitudes, within tails and between them."""
-    w, s2 = tails.weight, tails.scale**2
-    bounce, amplitude = tails.bounce - w @ tails.bounce, tails.amplitudes.sum(axis=1)
-    amplitude = amplitude - w @ amplitude
-    covariance = w @ (s2 * tails.with_bounce.sum(axis=1) + bounce * amplitude)
-    variances = (
-        w @ (s2 * tails.bounce_var + bounce**2),
-        w @ (s2 * tails.amplitude_cov.sum(axis=(1, 2)) + amplitude**2),
-    )
-    return float(covariance / np.sqrt(variances[0] * variances[1]))
-
-
-def _projections(shapes: Float, error: Float) -> tuple[Float, Float]:
-    """Return the weights that give pedestal and first-pixel amplitude from the pixels of one fluence, for each tail, shape (S, K)."""
-    design = np.stack([np.ones_like(shapes), shapes], axis=2) / error[:, None]
-    turned = np.swapaxes(design, 1, 2)
-    both = np.linalg.inv(turned @ design) @ turned / error
-    return both[:, 0], both[:, 1]
-
-
-def _variance(overscan: Overscan, lines: Lines, projection: Float, j: int) -> Float:
-    """Return the variance of sum over k of ``projection_k (signal_jk - intercept_k)`` for each projection, shape (S,)."""
-    own = np.zeros(overscan.level.size)
-    own[j] = 1.0
-    per_pixel = np.einsum("kj,jk->k", (own - lines.weights) ** 2, overscan.error**2)
-    per_pixel = per_pixel + np.einsum("k,k->k", lines.prior_weight**2, lines.prior_error**2)
-    return np.asarray(lines.scale**2 * (projection**2 @ per_pixel))
-
-
-def _cti(overscan: Overscan, lines: Lines, tails: Tails, *, summed: bool) -> Values:
-    """Return the deferred charge of each fluence over level and transfers, with the bounce of the whole fit taken away."""
-    clean = relative(overscan.signal) - intercepts(lines, overscan.signal)
-    values, errors = np.full(overscan.level.size, np.nan), np.full(overscan.level.size, np.nan)
-    for j in np.flatnonzero(overscan.level > 0):
-        level = overscan.level[j]
-        projection = _projections(tails.shapes, overscan.error[j])[1]
-        step = projection[:, 0] * level * overscan.last[0]
-        deferred = projection @ clean[j] - step * tails.bounce
-        noise = _variance(overscan, lines, projection, int(j)) + step**2 * tails.bounce_var
-        factor = (tails.sums if summed else 1.0) / (level * overscan.transfers)
-        values[j], errors[j] = tails.average(deferred * factor, tails.scale**2 * noise * factor**2)
-    return Values(values, errors)
-
-
-def _points(overscan: Overscan, lines: Lines, tails: Tails) -> Values:
-    """Return (signal - structure - pedestal) / level of every pixel and fluence, the pedestal from the best tail."""
-    best = int(np.argmax(tails.weight))
-    clean = relative(overscan.signal) - intercepts(lines, overscan.signal)
-    values, errors = np.full(clean.shape, np.nan), np.full(clean.shape, np.nan)
-    for j in np.flatnonzero(overscan.level > 0):
-        level = overscan.level[j]
-        pedestal = _projections(tails.shapes[best : best + 1], overscan.error[j])[0][0]
-        rest = clean[j].copy()
-        rest[0] -= level * overscan.last[0] * tails.bounce[best]
-        values[j] = (clean[j] - pedestal @ rest) / level
-        unit = np.eye(clean.shape[1]) - pedestal
-        errors[j] = np.sqrt(_variance(overscan, lines, unit, int(j))) / level
-    return Values(values, errors)
-
-
-def _response(overscan: Overscan, used: NDArray[np.bool_], tails: Tails) -> Values:
-    """Return the slope of each pixel against level, above the pedestal under the tail."""
-    straight = of_powers(overscan, used, (STRAIGHT,))
-    slope = straight.value[:, 0] / straight.reference
-    variance = straight.covariance[:, 0, 0] / straight.reference**2
-    best = int(np.argmax(tails.weight))
-    pedestal = _projections(tails.shapes[best : best + 1], np.sqrt(variance))[0][0]
-    rest = slope.copy()
-    rest[0] -= overscan.last[0] * tails.bounce[best]
-    own = pedestal**2 @ variance + pedestal[0] ** 2 * tails.bounce_var[best]
-    return Values(slope - pedestal @ rest, np.sqrt(variance + own - 2.0 * pedestal * variance))
+    """Return the correlation of the bounce with the deferred charge in the first pixel, within explanations and between them."""
+    values, covariances = tails.bounce
+    amplitude, amplitude_var = tails.amplitude
+    within = np.einsum("se,sem->s", tails.raw[:, :, 0], tails.covariance[:, :ELECTRONIC, ELECTRONIC:])
+    w = tails.weight
+    b, a = values[:, 0] - w @ values[:, 0], amplitude - w @ amplitude
+    variances = w @ (covariances[:, 0, 0] + b**2), w @ (amplitude_var + a**2)
+    return float(w @ (within + b * a) / np.sqrt(variances[0] * variances[1]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 Float = NDArray[np.float64]
 
@@ -20,9 +21,9 @@ STRETCH_PRIOR = 0.3
 SUMMED_PX = 400
 """Pixels over which a tail without end is summed."""
 
-_FIRST_END = 3
-_COARSE = {1: 61, 2: 15, 3: 11}
-_LEAST_RATIO, _MOST_RATIO = 1.5, 12.0
+_FIRST_END = 5
+_COARSE = {1: 12, 2: 6, 3: 5}
+_LEAST_APART = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,33 @@ class Family:
     Parameters
     ----------
     name
-        ``exponential``: g_k = exp(-(k - 1) / tau), parameter (ln tau); ``stretched``: exp(-((k - 1) / tau)^alpha), (ln tau, ln alpha);
-        ``two_species``: (1 - f) exp(-(k - 1) / tau) + f exp(-(k - 1) / r tau), (ln tau, ln r, f); ``ended``: (exp(-(k - 1) / tau) - exp(-n / tau))
-        over its value at k = 1, for k <= n: releases end after n pixels, (ln tau); ``cut``: exp(-(k - 1) / tau) for k <= n, (ln tau).
+        ``exponential``: g_k = exp(-(k - 1) / tau), parameter (ln tau); ``stretched``: exp(-((k - 1) / tau)^alpha), (p, ln alpha), p the place of
+        ln tau between the shortest and the longest release, 0 to 1; ``two_species``: (1 - f) exp(-(k - 1) / tau) + f exp(-(k - 1) / tau_2),
+        (ln tau, q, f), q the place of ln tau_2 between tau and the longest release; ``ended``: (exp(-(k - 1) / tau) - exp(-n / tau)) over its
+        value at k = 1, for k <= n: releases end after n pixels, (ln tau); ``cut``: exp(-(k - 1) / tau) for k <= n, (ln tau).
     low, high
         Range of the parameters, shape (P,).
+    release_px
+        Shortest and longest release. No part of a tail is longer: of a stretched one the mean, tau Gamma(1 + 1 / alpha), is not.
     end
         n; 0 for none.
+    n_alike
+        Families that are as probable as this one and count as one together.
     """
 
     name: str
     low: Float
     high: Float
+    release_px: tuple[float, float]
     end: int = 0
+    n_alike: int = 1
+
+    @property
+    def log_density(self) -> float:
+        """Return ln of the prior density of the parameters, less half the penalty: even, but of ln alpha."""
+        size = 1 if self.name == "stretched" else self.low.size
+        even = -float(np.sum(np.log(self.high[:size] - self.low[:size]))) - float(np.log(self.n_alike))
+        return even - (float(np.log(STRETCH_PRIOR * np.sqrt(2.0 * np.pi))) if self.name == "stretched" else 0.0)
 
     def assumed(self, points: Float) -> Float:
         """Return what is assumed of the parameters as residuals of unit variance, shape (S, A)."""
@@ -63,36 +78,40 @@ class Family:
 
 def exponential(release_px: tuple[float, float]) -> Family:
     """Return the family of plain exponentials."""
-    return Family("exponential", np.log(release_px[:1]), np.log(release_px[1:]))
+    return Family("exponential", np.log(release_px[:1]), np.log(release_px[1:]), release_px)
 
 
 def stretched(release_px: tuple[float, float]) -> Family:
     """Return the family of stretched and compressed exponentials."""
-    low, high = np.log([release_px[0], STRETCH[0]]), np.log([release_px[1], STRETCH[1]])
-    return Family("stretched", low, high)
+    low, high = np.log(STRETCH)
+    return Family("stretched", np.array([0.0, low]), np.array([1.0, high]), release_px)
 
 
 def two_species(release_px: tuple[float, float]) -> Family:
     """Return the family of sums of two exponentials."""
-    low = np.array([np.log(release_px[0]), np.log(_LEAST_RATIO), 0.0])
-    return Family("two_species", low, np.array([np.log(release_px[1]), np.log(_MOST_RATIO), 1.0]))
+    low, high = np.log(release_px)
+    return Family("two_species", np.array([low, _LEAST_APART, 0.0]), np.array([high, 1.0, 1.0]), release_px)
 
 
 def ending(release_px: tuple[float, float], pixels: int) -> list[Family]:
     """Return the families of tails that end inside the overscan."""
     low, high = np.log(release_px[:1]), np.log(release_px[1:])
-    return [Family(name, low, high, end) for name in ("ended", "cut") for end in range(_FIRST_END, pixels)]
+    kinds = [(name, end) for name in ("ended", "cut") for end in range(_FIRST_END, pixels)]
+    return [Family(name, low, high, release_px, end, len(kinds)) for name, end in kinds]
 
 
 def shapes(family: Family, points: Float, pixels: int = SUMMED_PX) -> Float:
     """Return g_k of pixels 1 ... K for S sets of parameters, shape (S, K); g_1 = 1."""
     k = np.arange(pixels)
-    tau = np.exp(points[:, :1])
     if family.name == "stretched":
-        return np.asarray(np.exp(-((k / tau) ** np.exp(points[:, 1:]))))
+        alpha = np.exp(points[:, 1:])
+        low, high = np.log(family.release_px)
+        longest = high - np.maximum(gammaln(1.0 + 1.0 / alpha), 0.0)
+        return np.asarray(np.exp(-((k / np.exp(low + points[:, :1] * (longest - low))) ** alpha)))
+    tau = np.exp(points[:, :1])
     if family.name == "two_species":
-        slow = points[:, 2:]
-        return np.asarray((1.0 - slow) * np.exp(-k / tau) + slow * np.exp(-k / (tau * np.exp(points[:, 1:2]))))
+        slow, ratio = points[:, 2:], (family.release_px[1] / tau) ** points[:, 1:2]
+        return np.asarray((1.0 - slow) * np.exp(-k / tau) + slow * np.exp(-k / (tau * ratio)))
     if family.name == "exponential":
         return np.asarray(np.exp(-k / tau))
     bottom = np.exp(-family.end / tau) if family.name == "ended" else 0.0

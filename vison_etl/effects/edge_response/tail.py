@@ -1,102 +1,119 @@
-"""Bounce and tail in the overscan: one pixel, or charge released over several.
-
-What overscan pixel k holds beside a constant, per power m of the signal (see :mod:`.lines`):
-
-    c_mk = d_m + b [m = 1, k = 1] + A_m g_k
-
-A bounce of the amplifier is linear in signal and one pixel long; deferred charge is released over tau pixels or more, at any power. The shapes g_k
-that a tail may have are those of :mod:`.shapes`.
-"""
+"""Bounce, slow shift and tail in the overscan: every explanation that the data allow, with its probability (see :mod:`.hypotheses`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc, logsumexp
 
+from vison_etl.effects.edge_response.hypotheses import (
+    ELECTRONIC,
+    FREE_PX,
+    Hypothesis,
+    Problem,
+    electronic,
+    log_cost,
+    log_odds,
+    problem_of,
+    profiles,
+    solve,
+    sums,
+)
 from vison_etl.effects.edge_response.lines import Lines, scale_of
-from vison_etl.effects.edge_response.shapes import Family, ending, exponential, shapes, sources, stretched, two_species
+from vison_etl.effects.edge_response.search import Fit, fitted, grid, penalties
+from vison_etl.effects.edge_response.shapes import Family, ending, exponential, stretched, two_species
 
 Float = NDArray[np.float64]
 
-_FINE = {1: 101, 2: 15, 3: 9}
-_SPAN = 4.5
-_STEP = 0.02
-_FLAT = 1e-9
-_MIXED = 0.999
-_REACH = 20.0
-_TRIED = 6
-
-_DAMPINGS = 10.0 ** np.arange(-6.0, 5.0, 2.0)
-_DIFFERENCE = 1e-5
-_MAX_STEPS = 40
-_CONVERGED = 1e-5
+_TRIED = 4
+_REACH = 10.0
+_LIKELY = 0.05
+_BETTER = 5.0
+_WINDOW = 20.0
+_LEAST_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Tails:
-    """Tails that the data allow, S of them, and the linear fit for each.
+    """Explanations that the data allow, S of them, and the linear fit for each.
 
     Parameters
     ----------
-    family
-        Kind of the most probable one.
+    best
+        The most probable hypothesis.
     weight
         Probability of each (sum 1), shape (S,).
     shapes, sums
         g_k over the overscan, shape (S, K), and its sum to infinity, shape (S,).
-    bounce, bounce_var
-        Fraction of the level, shape (S,); 0 where there can be none.
-    amplitudes, amplitude_cov, with_bounce
-        A_m in ADU at the reference level, shapes (S, M), (S, M, M), and their covariance with the bounce, (S, M).
+    raw, seen
+        What the electronic coefficients do in the first pixels behind a flat field, and in the overscan: shapes (S, E, 3), (S, E, K).
+    value, covariance
+        Electronic coefficients, fractions of the level, and amplitudes A_m, ADU at the reference level: shapes (S, E + M) and (S, E + M, E + M).
+    reference
+        ADU of the amplitudes.
     chi2, dof
         Of the most probable one, before anything was added to the errors.
     scale
         Factor on all errors from what is still misfit.
+    is_improbable
+        Whether no shape describes the data.
     """
 
-    family: Family
+    best: Hypothesis
     weight: Float
     shapes: Float
     sums: Float
-    bounce: Float
-    bounce_var: Float
-    amplitudes: Float
-    amplitude_cov: Float
-    with_bounce: Float
+    raw: Float
+    seen: Float
+    value: Float
+    covariance: Float
+    reference: float
     chi2: float
     dof: int
     scale: float
+    is_improbable: bool
 
     @property
     def tau(self) -> Float:
         """Return the length of the exponential tail with the same sum, px, shape (S,)."""
         return np.asarray(-1.0 / np.log1p(-1.0 / np.maximum(self.sums, 1.0 + 1e-9)))
 
+    @property
+    def amplitude(self) -> tuple[Float, Float]:
+        """Return the deferred charge in the first pixel at the reference level, all powers together, ADU, and its variance, shapes (S,)."""
+        return self.value[:, ELECTRONIC:].sum(axis=1), self.covariance[:, ELECTRONIC:, ELECTRONIC:].sum(axis=(1, 2))
+
+    @property
+    def bounce(self) -> tuple[Float, Float]:
+        """Return the bounce of the first pixels, fractions of the level, and their covariance, shapes (S, 3), (S, 3, 3)."""
+        raw = self.raw
+        value = np.einsum("sek,se->sk", raw, self.value[:, :ELECTRONIC])
+        return value, np.swapaxes(raw, 1, 2) @ self.covariance[:, :ELECTRONIC, :ELECTRONIC] @ raw
+
     def average(self, values: Float, variances: Float | float = 0.0) -> tuple[float, float]:
-        """Return mean and error of what has a value and a variance for each tail: within, and between them."""
+        """Return mean and error of what has a value and a variance for each: within, and between them."""
         mean = float(self.weight @ values)
         return mean, float(np.sqrt(self.weight @ (variances + (values - mean) ** 2)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
-    family: Family
-    best: Float
-    chi2: float
+class Leading:
+    """Bounce of the first pixels of the leading edge, fractions of the level, shape (3,), and covariance.
 
-    @property
-    def cost(self) -> float:
-        """Return the chi-square with one for each parameter of the shape, and what is assumed of them."""
-        return self.chi2 + self.best.size + float(self.family.penalty(self.best[None])[0])
+    ``share``: transfers of the first image pixel over those of the last: so much of the deferred charge is missing there too.
+    """
+
+    value: Float
+    covariance: Float
+    share: float = 0.0
 
 
-def fit_tails(
-    lines: Lines, last: Float, release_px: tuple[float, float], leading: tuple[float, float] | None, *, bounces: bool
-) -> Tails:
-    """Fit bounce and tail, and keep every tail that the data allow.
+def fit_tails(lines: Lines, last: Float, release_px: tuple[float, float], *, bounces: bool) -> Tails:
+    """Fit bounce, slow shift and tail, and keep every explanation that the data allow.
 
     Parameters
     ----------
@@ -105,214 +122,144 @@ def fit_tails(
     last
         Response of the last image pixels relative to the level, that before the edge first: what they hold is what they lose.
     release_px
-        Shortest and longest tau; evenly probable in the logarithm between them.
-    leading
-        Bounce and error from the leading edge, as a fraction of the level, or None.
+        Shortest and longest release; evenly probable in the logarithm between them.
     bounces
         Whether there may be a bounce.
 
     Returns
     -------
     Tails
-        On grids about the best of each family, with weights exp(-chi2 / 2 scale²). A stretched exponential where the data allow a plain
-        one; else also two species of traps and tails that end. Where no shape describes the data (probability below 0.001), all
-        pixels get an error that is the same fraction of the first pixel of the tail, as large as the misfit asks for.
+        On grids about the best shape of each hypothesis, with weights exp(-chi2 / 2 scale²) times the prior density; what a hypothesis
+        assumes beyond the simplest costs what it could have been over how well it is measured. Hypotheses less than a twentieth as probable
+        as the best are left out. Where no shape describes the data (probability
+        below 0.001), all pixels get an error that is the same fraction of the first pixel of the tail, as large as the misfit asks for.
     """
-    problem = _problem(lines, last, leading, bounces=bounces)
-    fits = [_fitted(problem, stretched(release_px))]
-    if scale_of(_fitted(problem, exponential(release_px)).chi2, problem.dof + 1) > 1.0:
-        fits += [_fitted(problem, two_species(release_px)), *_ending(problem, release_px)]
-    best = min(fits, key=lambda fit: fit.cost)
-    fits = [fit for fit in fits if fit.cost < best.cost + _REACH]
-    if scale_of(best.chi2, problem.dof) > 1.0:
-        problem = _problem(_loosened(lines, problem, best), last, leading, bounces=bounces)
-        fits = [_fitted(problem, fit.family) for fit in fits]
-    return _joined(problem, fits, best.chi2)
+    problem = problem_of(lines, last)
+    fits = _candidates(problem, release_px, bounces=bounces)
+    best = max(fits, key=lambda fit: _rank(problem, fit))
+    fits = [fit for fit in fits if _rank(problem, fit) > _rank(problem, best) - _REACH]
+    is_probable, dof = _is_probable(problem, best), _dof(problem, best)
+    if not is_probable:
+        problem = problem_of(_loosened(lines, problem, best), last)
+        fits = [fitted(problem, fit.hypothesis, fit.best[None]) for fit in fits]
+    scale = scale_of(min(fit.chi2 for fit in fits), dof)
+    parts = [_about(problem, fit, scale) for fit in fits]
+    total = [float(logsumexp(part[0])) for part in parts]
+    chosen = fits[int(np.argmax(total))].hypothesis
+    # Occam's window (Madigan & Raftery 1994)
+    parts = [part for part, own in zip(parts, total, strict=True) if own > max(total) - np.log(_WINDOW)]
+    log_weight = np.concatenate([part[0] for part in parts])
+    weight = np.exp(log_weight - log_weight.max())
+    kept = weight > _LEAST_WEIGHT
+    shapes, sums_, raw, seen, value, covariance = (np.concatenate(c)[kept] for c in list(zip(*parts, strict=True))[1:])
+    return Tails(
+        best=chosen,
+        weight=weight[kept] / weight[kept].sum(),
+        shapes=shapes,
+        sums=sums_,
+        raw=raw,
+        seen=seen,
+        value=value,
+        covariance=covariance,
+        reference=lines.reference,
+        chi2=best.chi2,
+        dof=dof,
+        scale=scale,
+        is_improbable=not is_probable,
+    )
 
 
-def _ending(problem: _Problem, release_px: tuple[float, float]) -> list[_Fit]:
-    """Return the best fits of tails that end."""
-    found = ending(release_px, len(problem.fixed))
-    tried = [float(_penalty(problem, family, family.coarse()).min()) for family in found]
-    return [_fitted(problem, found[i]) for i in np.argsort(tried)[:_TRIED]]
+def _candidates(problem: Problem, release_px: tuple[float, float], *, bounces: bool) -> list[Fit]:
+    """Return the fits of all hypotheses that are tried, the simpler ones first.
+
+    The simplest is an exponential, a bounce of one pixel and no slow shift. A stretched exponential, a longer bounce or a slow shift are always
+    tried; two species and tails that end where no exponential with the simplest bounce describes the data; more than one of all these
+    where the simplest does not, and the most general fits better than any with one.
+    """
+
+    def fits_of(family: Family, kinds: Sequence[tuple[str, bool]]) -> list[Fit]:
+        return [fitted(problem, Hypothesis(family, *kind)) for kind in kinds]
+
+    plain, bent = exponential(release_px), stretched(release_px)
+    shortest: str = "one" if bounces else "none"
+    longer = ["settling", "free"] if bounces else []
+    simplest, shifted = (shortest, False), (shortest, True)
+    straight = fits_of(plain, [simplest, shifted])
+    straight += fits_of(plain, [(bounce, False) for bounce in longer])
+    fits = [*straight, *fits_of(bent, [simplest])]
+    if not any(_is_probable(problem, fit) for fit in straight[:2]):
+        fits += [fit for family in _others(problem, release_px, simplest) for fit in fits_of(family, [simplest])]
+    if _probability(problem, straight[0]) < _LIKELY:
+        most = fitted(problem, Hypothesis(bent, [shortest, *longer][-1], is_slow=True))
+        if min(fit.penalty for fit in fits) > most.penalty + _BETTER:
+            fits += fits_of(plain, [(bounce, True) for bounce in longer])
+            both = [shifted, *product(longer, (False, True))]
+            fits += [fit for family in (bent, two_species(release_px)) for fit in fits_of(family, both)]
+    return fits
 
 
-def _joined(problem: _Problem, fits: list[_Fit], chi2: float) -> Tails:
-    """Return the tails about the best of each family; each family has the probability exp(-cost / 2 scale²)."""
-    best = min(fits, key=lambda fit: fit.cost)
-    scale = scale_of(best.chi2, problem.dof)
-    parts = []
-    for fit in fits:
-        points = _grid(problem, fit.family, fit.best, scale)
-        solved = _solve(problem, fit.family, points)
-        penalty = solved.chi2 / scale**2 + fit.family.penalty(points)
-        weight = np.exp(-0.5 * (penalty - penalty.min()))
-        weight *= np.exp(-0.5 * (fit.cost - best.cost) / scale**2) / weight.sum()
-        profile = _profiles(problem, fit.family, points)
-        parts.append((weight, profile, shapes(fit.family, points).sum(axis=1), *solved.values))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    weight = columns[0] / columns[0].sum()
-    return Tails(best.family, weight, *columns[1:], chi2, problem.dof, scale)  # type: ignore[arg-type,call-arg]
+def with_leading(tails: Tails, leading: Leading) -> Tails:
+    """Return the explanations with what the leading edge says of the bounce: for each the linear fit of both, and its probability."""
+    powers = tails.value.shape[1] - ELECTRONIC
+    deferred = leading.share / tails.reference * tails.shapes[:, :FREE_PX]
+    seen = np.concatenate([np.swapaxes(tails.raw, 1, 2), np.repeat(deferred[:, :, None], powers, axis=2)], axis=2)
+    gain = tails.covariance @ np.swapaxes(seen, 1, 2)
+    inverse = np.linalg.inv(seen @ gain + leading.covariance)
+    rest = leading.value - np.einsum("skx,sx->sk", seen, tails.value)
+    chi2 = np.einsum("sk,skl,sl->s", rest, inverse, rest)
+    weight = tails.weight * np.exp(-0.5 * (chi2 - chi2.min()))
+    return replace(
+        tails,
+        weight=weight / weight.sum(),
+        value=tails.value + np.einsum("sxk,skl,sl->sx", gain, inverse, rest),
+        covariance=tails.covariance - gain @ inverse @ np.swapaxes(gain, 1, 2),
+    )
 
 
-def _loosened(lines: Lines, problem: _Problem, fit: _Fit) -> Lines:
+def _is_probable(problem: Problem, fit: Fit) -> bool:
+    return scale_of(fit.chi2, _dof(problem, fit)) == 1.0
+
+
+def _probability(problem: Problem, fit: Fit) -> float:
+    return float(chdtrc(_dof(problem, fit), fit.chi2))
+
+
+def _dof(problem: Problem, fit: Fit) -> int:
+    powers = int(problem.roots.shape[1])
+    return problem.data.size - 2 * powers - len(fit.hypothesis.linear) - fit.best.size
+
+
+def _rank(problem: Problem, fit: Fit) -> float:
+    """Return ln of the probability but for how much of the range of shapes is left."""
+    odds = float(log_odds(fit.hypothesis, fit.best[None])[0])
+    return -0.5 * fit.penalty + odds - log_cost(problem, fit.hypothesis)
+
+
+def _others(problem: Problem, release_px: tuple[float, float], kind: tuple[str, bool]) -> list[Family]:
+    """Return two species, and the kinds of tails that end which fit best."""
+    found = ending(release_px, problem.sources.shape[1])
+    tried = [float(penalties(problem, h, h.coarse()).min()) for h in (Hypothesis(family, *kind) for family in found)]
+    return [two_species(release_px), *(found[i] for i in np.argsort(tried)[:_TRIED])]
+
+
+def _about(problem: Problem, fit: Fit, scale: float) -> tuple[Float, ...]:
+    """Return ln of the probability, tail, its sum, what is electronic, values and covariance of the shapes about a fit."""
+    hypothesis = fit.hypothesis
+    points, log_volume = grid(problem, fit, scale)
+    solved = solve(problem, hypothesis, points)
+    penalty = solved.penalty / scale**2 + hypothesis.family.penalty(hypothesis.tail(points))
+    log_weight = -0.5 * penalty + log_volume + hypothesis.log_density - log_cost(problem, hypothesis)
+    log_weight += log_odds(hypothesis, points)
+    raw, seen = electronic(problem, hypothesis, points)
+    tail = profiles(problem, hypothesis, points)
+    covariance = scale**2 * solved.covariance
+    return log_weight, tail, sums(hypothesis, points), raw[..., :FREE_PX], seen, solved.value, covariance
+
+
+def _loosened(lines: Lines, problem: Problem, fit: Fit) -> Lines:
     """Return coefficients with an error common to no two pixels, a fraction of the first pixel of the tail, that explains the misfit."""
-    amplitudes = _solve(problem, fit.family, fit.best[None]).values[2][0]
+    amplitudes = solve(problem, fit.hypothesis, fit.best[None]).value[0, ELECTRONIC:]
     outer = np.outer(amplitudes, amplitudes)
     per_unit = float(np.einsum("kij,ji->", np.linalg.inv(lines.covariance), outer))
-    fraction2 = max(fit.chi2 - problem.dof, 0.0) / per_unit
+    fraction2 = max(fit.chi2 - _dof(problem, fit), 0.0) / per_unit
     return replace(lines, covariance=lines.covariance + fraction2 * outer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Problem:
-    """The linear fit without its tail.
-
-    ``roots``: of the inverse covariances, shape (K, M, M), [pixel, residual, power]; ``fixed``: whitened columns of constants and bounce;
-    ``sources``: from the tail behind a flat field to that behind these pixels.
-    """
-
-    roots: Float
-    data: Float
-    fixed: Float
-    sources: Float
-    prior: tuple[float, float] | None
-    has_bounce: bool
-    dof: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Solved:
-    """Linear fits of S shapes. ``residual``: shape (S, N), that of the prior last."""
-
-    chi2: Float
-    residual: Float
-    values: tuple[Float, Float, Float, Float, Float]
-    """Bounce, its variance, amplitudes, their covariance, and that with the bounce."""
-
-
-def _problem(lines: Lines, last: Float, leading: tuple[float, float] | None, *, bounces: bool) -> _Problem:
-    pixels, powers = lines.value.shape
-    roots = np.swapaxes(np.linalg.cholesky(np.linalg.inv(lines.covariance)), 1, 2)
-    fixed = np.zeros((pixels, powers, powers + bounces))
-    fixed[:, :, :powers] = roots
-    if bounces:
-        fixed[0, :, powers] = roots[0, :, 0] * lines.reference * last[0]
-    prior = leading if bounces else None
-    data = (roots @ lines.value[:, :, None]).ravel()
-    dof = pixels * powers - (powers + bounces) - powers - 2 + (prior is not None)
-    return _Problem(roots, data, fixed, sources(last, pixels), prior, bounces, dof)
-
-
-def _solve(problem: _Problem, family: Family, points: Float) -> _Solved:
-    """Fit all that is linear for each shape, parameters of shape (S, P)."""
-    pixels, powers, first = problem.fixed.shape
-    g = _profiles(problem, family, points)
-    n_data = pixels * powers
-    design = np.zeros((len(points), n_data + (problem.prior is not None), first + powers))
-    design[:, :n_data, :first] = problem.fixed.reshape(n_data, first)
-    design[:, :n_data, first:] = (g[:, :, None, None] * problem.roots).reshape(len(points), n_data, powers)
-    data = problem.data
-    if problem.prior is not None:
-        value, error = problem.prior
-        design[:, n_data, powers] = 1.0 / error
-        data = np.append(data, value / error)
-    turned = np.swapaxes(design, 1, 2)
-    inverse = np.linalg.inv(turned @ design)
-    solution = (inverse @ (turned @ data)[:, :, None])[:, :, 0]
-    residual = data - (design @ solution[:, :, None])[:, :, 0]
-    none = np.zeros(len(points))
-    has = problem.has_bounce
-    values = (
-        solution[:, powers] if has else none,
-        inverse[:, powers, powers] if has else none,
-        solution[:, first:],
-        inverse[:, first:, first:],
-        inverse[:, powers, first:] if has else np.zeros((len(points), powers)),
-    )
-    return _Solved(np.sum(residual**2, axis=1), residual, values)
-
-
-def _profiles(problem: _Problem, family: Family, points: Float) -> Float:
-    return np.asarray(shapes(family, points, len(problem.sources)) @ problem.sources)
-
-
-def _residuals(problem: _Problem, family: Family, points: Float) -> Float:
-    """Return all whose squares add up to chi-square and what is assumed of the shape, shape (S, N + A)."""
-    return np.concatenate([_solve(problem, family, points).residual, family.assumed(points)], axis=1)
-
-
-def _penalty(problem: _Problem, family: Family, points: Float) -> Float:
-    """Return chi-square with what is assumed of the shape, shape (S,)."""
-    return np.asarray(_solve(problem, family, points).chi2 + family.penalty(points))
-
-
-def _fitted(problem: _Problem, family: Family) -> _Fit:
-    """Return the most probable shape of a family: from the best of a coarse grid by least squares (Levenberg, Marquardt) inside its range.
-
-    What is linear is solved for each shape anew (variable projection). Of steps of all dampings the best is taken; the search ends where
-    none makes the penalty smaller by 1e-5.
-    """
-    coarse = family.coarse()
-    values = _penalty(problem, family, coarse)
-    best, least = coarse[int(np.argmin(values))], float(values.min())
-    for _ in range(_MAX_STEPS):
-        trials = _steps(problem, family, best)
-        values = _penalty(problem, family, trials)
-        gained = least - float(values.min())
-        if gained > 0.0:
-            best, least = trials[int(np.argmin(values))], float(values.min())
-        if not gained > _CONVERGED:
-            break
-    return _Fit(family, best, float(_solve(problem, family, best[None]).chi2[0]))
-
-
-def _steps(problem: _Problem, family: Family, best: Float) -> Float:
-    """Return where Gauss-Newton steps of all dampings lead, shape (S, P); a parameter that would leave its range stays at its end."""
-    size = best.size
-    step = np.where(best + _DIFFERENCE > family.high, -_DIFFERENCE, _DIFFERENCE)
-    around = _residuals(problem, family, best + np.vstack([np.zeros(size), np.diag(step)]))
-    slopes = (around[1:] - around[0]) / step[:, None]
-    gradient, curvature = slopes @ around[0], slopes @ slopes.T
-    held = ((best <= family.low) & (gradient > 0.0)) | ((best >= family.high) & (gradient < 0.0))
-    gradient, curvature = np.where(held, 0.0, gradient), np.where(np.logical_or.outer(held, held), 0.0, curvature)
-    scale = np.maximum(np.diag(curvature), _FLAT)
-    damped = curvature + _DAMPINGS[:, None, None] * np.diag(scale)
-    moves = -np.linalg.solve(damped, np.broadcast_to(gradient[:, None], (len(_DAMPINGS), size, 1)))[:, :, 0]
-    return np.asarray(np.clip(best + moves, family.low, family.high))
-
-
-def _grid(problem: _Problem, family: Family, best: Float, scale: float) -> Float:
-    """Return points about the best along the axes of the chi-square, out to 4.5 sigma or the ends of the range."""
-    variances, axes = np.linalg.eigh(_curvature(problem, family, best, scale))
-    reach = np.minimum(_SPAN / np.sqrt(np.maximum(variances, _FLAT)), float(np.linalg.norm(family.high - family.low)))
-    steps = np.linspace(-1.0, 1.0, _FINE[best.size])
-    along = np.stack(np.meshgrid(*(r * steps for r in reach), indexing="ij"), axis=-1).reshape(-1, best.size)
-    points = best + along @ axes.T
-    inside = np.all((points >= family.low - 1e-12) & (points <= family.high + 1e-12), axis=1)
-    return np.asarray(points[inside])
-
-
-def _curvature(problem: _Problem, family: Family, best: Float, scale: float) -> Float:
-    """Return half the second derivatives of the penalty, shape (P, P), by differences over about one sigma."""
-
-    def penalty(points: Float) -> Float:
-        return _solve(problem, family, points).chi2 / scale**2 + family.penalty(points)
-
-    size = best.size
-    step = np.full(size, _STEP)
-    axes = np.eye(size)
-    for _ in range(3):
-        around = penalty(best + np.vstack([np.zeros((1, size)), axes, -axes]) * step)
-        second = np.maximum(around[1 : size + 1] + around[size + 1 :] - 2.0 * around[0], _FLAT) / step**2
-        used, step = step, np.minimum(1.0 / np.sqrt(second), 5.0 * _STEP)
-    out = np.diag(second)
-    signs = np.array([[1, 1], [-1, -1], [1, -1], [-1, 1]])
-    for i, j in combinations(range(size), 2):
-        offsets = np.zeros((4, size))
-        offsets[:, [i, j]] = signs * used[[i, j]]
-        corners = penalty(best + offsets)
-        limit = _MIXED * np.sqrt(second[i] * second[j])
-        mixed = (corners[0] + corners[1] - corners[2] - corners[3]) / (4.0 * used[i] * used[j])
-        out[i, j] = out[j, i] = np.clip(mixed, -limit, limit)
-    return np.asarray(0.5 * out)

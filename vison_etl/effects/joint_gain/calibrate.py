@@ -13,7 +13,7 @@ from vison_etl.effects.covariance.joint import JointFit, joint_fit
 from vison_etl.effects.covariance.record import CovarianceFit, Prior
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag
 from vison_etl.effects.photon_transfer.channel import fit_without_prior
-from vison_etl.effects.photon_transfer.goodness import p_value
+from vison_etl.effects.photon_transfer.goodness import describes, p_value
 from vison_etl.effects.photon_transfer.inputs import Key, channels_of, rules_of, tiles_of_used_frames
 from vison_etl.effects.photon_transfer.model import NoisePrior
 from vison_etl.effects.rows import result_frame
@@ -111,7 +111,7 @@ def _verdict(found: JointFit, mine: Sequence[_OfTest], inputs: CalibrationInput)
         return f"gains differ, chi2 {found.chi2:.1f} for {found.dof} dof, p = {p:.1e}"
     limit = float(inputs.parameters["badfit_p"])
     used = [mine[k].fit for k in found.used.tolist()]
-    poor = [fit for fit in used if min(p_value(fit.chi2, fit.dof), p_value(fit.level_chi2, fit.level_dof)) < limit]
+    poor = [fit for fit in used if not describes(fit.goodness, limit)]
     return "; ".join(f"chi2 {fit.chi2:.1f} for {fit.dof} dof, of the levels {fit.level_chi2:.1f}" for fit in poor)
 
 

@@ -20,7 +20,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="joint_gain",
-    version=2,
+    version=3,
     measurements=(),
     parameters=PARAMETERS,
     calibrate=_calibrate,

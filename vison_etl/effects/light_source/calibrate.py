@@ -8,7 +8,12 @@ from typing import Any
 import polars as pl
 
 from vison_etl.effects.declare import Calibrated, CalibrationInput, Flag, Parameters
-from vison_etl.effects.light_source.model import FULL_SCALE_ADU, fit_line, usable_levels
+from vison_etl.effects.light_source.model import (
+    FULL_SCALE_ADU,
+    fit_line,
+    like_their_equals,
+    usable_levels,
+)
 from vison_etl.effects.light_source.steadiness import stability_rows
 from vison_etl.effects.rows import result_frame
 
@@ -28,25 +33,28 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     ----------
     inputs
         Parameters: ``max_fluence_fraction`` and ``max_saturated_fraction`` (exposures beyond are left out: signal over 65536 ADU, saturated
-        pixels of the image region), ``zero_signal_err_adu`` (uncertainty of the zero signal without zero-second exposures); those of
+        pixels of the image region), ``max_departure_fraction`` (exposures further from the median of those of the same time are left out),
+        ``zero_signal_err_adu`` (uncertainty of the zero signal without zero-second exposures); those of
         `vison_etl.effects.light_source.steadiness`.
 
     Returns
     -------
     Calibrated
         Flags: NO_GAIN (channels without one), NO_WAVELENGTH (exposures whose filter is unknown, left out), BADFIT (channels with
-        exposures but no line).
+        exposures but no line; exposures whose light does not fit their time).
     """
     signals = _signals(inputs)
     lit = signals.filter(pl.col("exptime_s") > 0)
     known = lit.filter(pl.col("light_nm").is_not_null())
-    rows = [
-        row for frame in _groups(known, "light_nm", *_CHANNEL) for row in _light_row(frame, signals, inputs.parameters)
-    ]
-    linear = [_linear(frame, inputs.parameters) for frame in _groups(known, "light_nm", *_CHANNEL)]
+    groups = _groups(known, "light_nm", *_CHANNEL)
+    rows = [row for frame in groups for row in _light_row(frame, signals, inputs.parameters)]
+    linear = [_linear(frame, inputs.parameters) for frame in groups]
+    unlike = sorted({obsid for frame in groups for obsid in _unlike(frame, inputs.parameters)})
     steady = stability_rows(pl.concat(linear) if linear else known, inputs.parameters)
     tables = {"light_source": rows} | steady
-    return Calibrated({name: result_frame(name, found) for name, found in tables.items()}, tuple(_flags(lit, rows)))
+    return Calibrated(
+        {name: result_frame(name, found) for name, found in tables.items()}, tuple(_flags(lit, rows, unlike))
+    )
 
 
 def _signals(inputs: CalibrationInput) -> pl.DataFrame:
@@ -90,9 +98,27 @@ def _groups(frame: pl.DataFrame, *keys: str) -> list[pl.DataFrame]:
 def _linear(frame: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
     """Return the exposures of one channel and wavelength in the linear range."""
     limit = float(parameters["max_fluence_fraction"]) * FULL_SCALE_ADU
-    unsaturated = frame.filter(pl.col("saturated") <= float(parameters["max_saturated_fraction"]))
-    usable = usable_levels(unsaturated["exptime_s"].to_numpy(), unsaturated["signal"].to_numpy(), limit)
-    return unsaturated.filter(pl.Series(usable, dtype=pl.Boolean))
+    seen = _measurable(frame, parameters)
+    alike = seen.filter(_is_alike(seen, parameters))
+    usable = usable_levels(alike["exptime_s"].to_numpy(), alike["signal"].to_numpy(), limit)
+    return alike.filter(pl.Series(usable, dtype=pl.Boolean))
+
+
+def _measurable(frame: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
+    """Return the exposures that are not saturated and have noise: a dead channel has none."""
+    return frame.filter(pl.col("saturated") <= float(parameters["max_saturated_fraction"]), pl.col("err") > 0)
+
+
+def _is_alike(frame: pl.DataFrame, parameters: Parameters) -> pl.Series:
+    """Tell which exposures of one channel have the light of those of the same time."""
+    times, signals = frame["exptime_s"].to_numpy(), frame["signal"].to_numpy()
+    return pl.Series(like_their_equals(times, signals, float(parameters["max_departure_fraction"])), dtype=pl.Boolean)
+
+
+def _unlike(frame: pl.DataFrame, parameters: Parameters) -> list[int]:
+    """Return the exposures of one channel that were left out because those of the same time have another light."""
+    seen = _measurable(frame, parameters)
+    return seen.filter(~_is_alike(seen, parameters))["obsid"].to_list()
 
 
 def _zero_signal(signals: pl.DataFrame, ccd: str, quadrant: str, parameters: Parameters) -> tuple[float, float]:
@@ -129,12 +155,14 @@ def _light_row(frame: pl.DataFrame, signals: pl.DataFrame, parameters: Parameter
     }
 
 
-def _flags(lit: pl.DataFrame, rows: list[Mapping[str, Any]]) -> Iterator[Flag]:
+def _flags(lit: pl.DataFrame, rows: list[Mapping[str, Any]], unlike: list[int]) -> Iterator[Flag]:
     missing = lit.filter(pl.col("gain_e_per_adu").is_null()).select(_CHANNEL).unique().sort(_CHANNEL).rows()
     unknown = lit.filter(pl.col("light_nm").is_null())["obsid"].unique().sort()
-    bad = [(row["ccd"], row["quadrant"]) for row in rows if row["status"] == "failed"]
-    for name, channels in (("NO_GAIN", missing), ("BADFIT", bad)):
-        if channels:
-            yield Flag(name, len(channels), ", ".join(f"{ccd} {quadrant}" for ccd, quadrant in channels))
+    if missing:
+        yield Flag("NO_GAIN", len(missing), ", ".join(f"{ccd} {quadrant}" for ccd, quadrant in missing))
+    bad = [f"{row['ccd']} {row['quadrant']}" for row in rows if row["status"] == "failed"]
+    bad += [f"light of exposure {obsid} does not fit its time" for obsid in unlike]
+    if bad:
+        yield Flag("BADFIT", len(bad), ", ".join(bad))
     if unknown.len():
         yield Flag("NO_WAVELENGTH", unknown.len(), f"from obsid {unknown[0]}")

@@ -7,6 +7,7 @@ from vison_etl.effects.declare import Calibrated, CalibrationInput, Effect, Para
 PARAMETERS: Parameters = {
     "max_fluence_fraction": 0.85,
     "max_saturated_fraction": 0.001,
+    "max_departure_fraction": 0.1,
     "zero_signal_err_adu": 3.0,
     "min_stability_frames": 3,
     "max_photon_pct": 0.5,
@@ -21,7 +22,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="light_source",
-    version=2,
+    version=3,
     measurements=(),
     parameters=PARAMETERS,
     calibrate=_calibrate,

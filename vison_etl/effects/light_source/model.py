@@ -7,6 +7,8 @@ The photon noise of the mean of millions of pixels is far below the repeatabilit
 scatter about the line: where chi-square with photon noise alone is beyond chance, every point gets a further
 error s F, the same relative repeatability s for all, of the size that makes chi2 equal its degrees of freedom (Paule-Mandel). With few
 points that scatter is itself badly known; the errors are widened to the 68 % interval of Student's distribution.
+
+F in s F is what the exposure time lets expect, not what was measured: an exposure that is too faint must not gain weight by it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from scipy.special import chdtri, stdtrit
 
 FULL_SCALE_ADU = 65536.0
 _CHANCE = 1e-3
+_ENOUGH_EQUALS = 3
 _ONE_SIGMA = 0.8413447460685429
 """Probability of a standard normal below +1."""
 
@@ -74,6 +77,31 @@ def usable_levels(times_s: ArrayLike, signals_adu: ArrayLike, max_signal_adu: fl
     return good & (t < end) & (signal <= max_signal_adu)
 
 
+def like_their_equals(times_s: ArrayLike, signals_adu: ArrayLike, max_departure: float) -> NDArray[np.bool_]:
+    """Tell which exposures are like those of the same time: a lamp that was off and a shutter that stuck are not.
+
+    Parameters
+    ----------
+    times_s, signals_adu
+        Shape (exposures,), any order, offset removed.
+    max_departure
+        Largest departure from the median of all exposures of that time, as a fraction of it.
+
+    Returns
+    -------
+    NDArray of bool
+        True where there are fewer than three exposures of that time, or their median is not above zero: nobody knows then.
+    """
+    t, signal = np.asarray(times_s, np.float64), np.asarray(signals_adu, np.float64)
+    good = np.ones(t.size, bool)
+    for time in np.unique(t):
+        equal = t == time
+        middle = float(np.median(signal[equal]))
+        if np.count_nonzero(equal) >= _ENOUGH_EQUALS and middle > 0.0:
+            good[equal] = np.abs(signal[equal] - middle) <= max_departure * middle
+    return good
+
+
 def fit_line(
     times_s: ArrayLike, signals_adu: ArrayLike, errors_adu: ArrayLike, zero_adu: float, zero_err_adu: float
 ) -> LightFit | None:
@@ -99,8 +127,9 @@ def fit_line(
     photon = _line(t, y, e)
     repeatability, line, widening = 0.0, photon, 1.0
     if photon.chi2 > chdtri(dof, _CHANCE):
-        repeatability = _repeatability(t, y, e, dof)
-        line = _line(t, y, np.hypot(e, repeatability * y))
+        expected = t * float(np.median(y / t))
+        repeatability = _repeatability(t, y, e, expected)
+        line = _line(t, y, np.hypot(e, repeatability * expected))
         widening = float(stdtrit(dof, _ONE_SIGMA))
     if not line.slope > 0:
         return None
@@ -137,12 +166,12 @@ def _line(t: _Floats, y: _Floats, e: _Floats) -> _Line:
     return _Line(float(mean - slope * centre), float(slope), covariance, float(chi2))
 
 
-def _repeatability(t: _Floats, y: _Floats, e: _Floats, dof: int) -> float:
-    """Return s such that chi2 with the errors sqrt(e² + (s F)²) equals ``dof``; chi2 falls with s."""
+def _repeatability(t: _Floats, y: _Floats, e: _Floats, expected: _Floats) -> float:
+    """Return s such that chi2 with the errors sqrt(e² + (s F)²) equals its degrees of freedom; chi2 falls with s."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = 0.5 * (low + high)
-        if _line(t, y, np.hypot(e, middle * y)).chi2 > dof:
+        if _line(t, y, np.hypot(e, middle * expected)).chi2 > t.size - 2:
             low = middle
         else:
             high = middle

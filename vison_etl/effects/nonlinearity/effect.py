@@ -44,7 +44,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="nonlinearity",
-    version=3,
+    version=4,
     measurements=(
         Measurement(
             name="levels",

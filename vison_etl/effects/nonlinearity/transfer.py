@@ -4,11 +4,11 @@ With R the response, F = R(z), z the signal of a linear chain in ADU and m = z /
 covariances over the measured lags):
 
     V = R'(z)² [G² C_00(m) + b z³] + n + p w(F)
-    U = R'(z)² [G z + s z²] + n' + p' w(F)
+    U = R'(z)² [(1 + y) G z + s z²] + n' + p' w(F)
 
 C_00: exact solution of the brighter-fatter equations (:mod:`vison_etl.effects.covariance.model`) with the measured a_ij, a_00 free, and
 c_ij = x a_ij, x free; b: what else is of third order. s: sum of a_ij over the measured lags, known to be what lies beyond them with its
-sign turned. So a_00 is told by U - V, and the response by how V and U go with F beside these. p, p': charge of particles below the clip,
+sign turned. y: charge that a pixel leaves in the next one (deferred, or a memory of the amplifier) lowers V and not U. So a_00 is told by U - V, and the response by how V and U go with F beside these. p, p': charge of particles below the clip,
 which reaches further down where the noise is small; each the sum of two, from 3000 and from 8000 ADU on. R(mean) = mean(R) as for the
 tiles; quadratic terms are averaged over the illumination, and unequal pairs have the factors of photon transfer.
 
@@ -27,17 +27,18 @@ from vison_etl.effects.nonlinearity.data import Floats
 from vison_etl.effects.nonlinearity.pair_sums import PairSums
 from vison_etl.effects.nonlinearity.response import Basis, invert, respond
 
-LOG_G, KERNEL, CHANGE, CUBIC, SUM, NOISE, NOISE_OF_SUM = range(7)
-"""Nuisances: ln G, a_00, x, b, s, n, n'; then p and p' from 3000 ADU on, p and p' from 8000 ADU on."""
+LOG_G, KERNEL, CHANGE, CUBIC, SUM, MIXING, NOISE, NOISE_OF_SUM = range(8)
+"""Nuisances: ln G, a_00, x, b, s, y, n, n'; then p and p' from 3000 ADU on, p and p' from 8000 ADU on."""
 
 _PARTICLES_FROM_ADU = (3000.0, 8000.0)
-_SIZE = 7 + 2 * len(_PARTICLES_FROM_ADU)
+_SIZE = NOISE_OF_SUM + 1 + 2 * len(_PARTICLES_FROM_ADU)
 _NOISE_FRACTION = 0.1
 _NOISE_OF_SUM = 10.0
 _PARTICLES_ADU2 = (10.0, 100.0)
 _LEAST_KERNEL = 1e-7
 _CHANGE_PER_E = 5e-6
 _CUBIC = 0.1
+_MIXING = 4e-3
 _MOST_EXPONENT = 4.0
 _STEPS = 6
 _FAINT = 0.3
@@ -45,7 +46,7 @@ _FAINT = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nuisances:
-    """Where the nuisances stand, and what is known of them: mean and inverse variance of the prior, 0 where nothing is. Shape (11,)."""
+    """Where the nuisances stand, and what is known of them: mean and inverse variance of the prior, 0 where nothing is. Shape (12,)."""
 
     value: Floats
     prior: Floats
@@ -89,6 +90,7 @@ def start(sums: PairSums) -> Nuisances:
         CHANGE: _CHANGE_PER_E,
         CUBIC: _CUBIC * kernel**2 / per_adu,
         SUM: sums.sum_per_e_err,
+        MIXING: _MIXING,
         NOISE: _NOISE_FRACTION * sums.noise_adu2,
         NOISE_OF_SUM: _NOISE_OF_SUM * sums.noise_adu2,
     }
@@ -117,20 +119,22 @@ def _charge_variance(sums: PairSums, m: Floats, kernel: float, change: float) ->
 
 
 def _charge(sums: PairSums, z: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return what stands in the brackets, (P, 2), its derivative by z, (P, 2), and by the first five nuisances, (P, 2, 5)."""
+    """Return what stands in the brackets, (P, 2), its derivative by z, (P, 2), and by the first six nuisances, (P, 2, 6)."""
     g, a = np.exp(theta[LOG_G]), theta[KERNEL]
     even = (1.0 + sums.spread**2) * (1.0 - sums.imbalance**2)
     value, slope, by_a, by_x = _charge_variance(sums, z / g, a, theta[CHANGE])
     square, cube = z**2, z**3
     variance = g**2 * value + a * (even - 1.0) * square + theta[CUBIC] * cube
     by_z = g * slope + 2.0 * a * z * (even - 1.0) + 3.0 * theta[CUBIC] * square
-    by_nuisance = np.zeros((z.size, 2, 5))
+    by_nuisance = np.zeros((z.size, 2, 6))
     by_nuisance[:, 0, LOG_G] = 2.0 * g**2 * value - g * z * slope
     by_nuisance[:, 0, KERNEL] = g**2 * by_a + square * (even - 1.0)
     by_nuisance[:, 0, CHANGE], by_nuisance[:, 0, CUBIC] = g**2 * by_x, cube
-    by_nuisance[:, 1, LOG_G], by_nuisance[:, 1, SUM] = g * z, even * square
-    total = g * z + theta[SUM] * even * square
-    return np.stack([variance, total], 1), np.stack([by_z, g + 2.0 * theta[SUM] * even * z], 1), by_nuisance
+    of_sum = (1.0 + theta[MIXING]) * g
+    by_nuisance[:, 1, LOG_G], by_nuisance[:, 1, MIXING] = of_sum * z, g * z
+    by_nuisance[:, 1, SUM] = even * square
+    total = of_sum * z + theta[SUM] * even * square
+    return np.stack([variance, total], 1), np.stack([by_z, of_sum + 2.0 * theta[SUM] * even * z], 1), by_nuisance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +158,7 @@ def _chain(basis: Basis, coefficients: Floats, signal_adu: Floats) -> _Chain:
 
 
 def _expected(sums: PairSums, chain: _Chain, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return model (P, 2) and its derivatives by the nuisances, (P, 2, 11), and by the coefficients, (P, 2, m)."""
+    """Return model (P, 2) and its derivatives by the nuisances, (P, 2, 12), and by the coefficients, (P, 2, m)."""
     charge, by_z, by_first = _charge(sums, chain.z, theta)
     d2 = sums.imbalance**2
     noise = (1.0 + d2) / (1.0 - d2)

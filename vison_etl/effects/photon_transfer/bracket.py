@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vison_etl.effects.photon_transfer.deficit import deficit, in_order
-from vison_etl.effects.photon_transfer.model import Fit, Points, exponential_variance
+from vison_etl.effects.photon_transfer.deficit import deficit, fraction_left, in_order
+from vison_etl.effects.photon_transfer.model import Fit, Floats, Points, exponential_variance
 
 _BINS_PER_LEVEL = 4
 _BIN_SIGMA = 3.0
 _DOUBTFUL = 0.25
 _UNMISTAKABLE = 5.0
+_AT_LIMIT = 0.1
 _SPREADS = 3.0
 
 
@@ -22,7 +23,8 @@ _SPREADS = 3.0
 class TurnoffLimits:
     """What counts: smallest deficit (fraction), kurtosis and correlation that matter, and significance in sigma.
 
-    ``pixel_spread`` allows for the spread of the response and the full well of the pixels of a tile, rms, as a fraction.
+    ``pixel_spread`` allows for the spread of the response and the full well of the pixels of a tile, rms, as a fraction, and for as much
+    between the tiles of a channel.
     """
 
     deficit: float = 0.02
@@ -38,7 +40,7 @@ class Turnoff:
 
     ``lower_adu`` and ``upper_adu`` hold the full well of the pixels between them; ``value_adu`` is the signal at which the
     curve begins to fall. ``good_below_adu`` is the highest signal of a tile that the fits may use: below the turn-off and
-    below the levels that the ADC cuts.
+    below the levels that the ADC cuts. ``whole_below_adu``, not less, is the highest signal of a tile of a level that is sound as a whole.
     """
 
     lower_adu: float
@@ -46,6 +48,7 @@ class Turnoff:
     value_adu: float
     value_adu_err: float
     good_below_adu: float
+    whole_below_adu: float
 
 
 def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: TurnoffLimits) -> Turnoff:
@@ -57,7 +60,8 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
 
     The pixels of a tile scatter about its mean: by shot noise, and by their response and full well, for which
     ``pixel_spread`` allows. Three of these standard deviations below the full well 0.1 % of the pixels have reached it, too few
-    for any departure that counts; so the full well is not further than that above the first bad bin.
+    for any departure that counts; so the full well is not further than that above the first bad bin. Tiles differ as well, and those of
+    low full well make a bin bad: as much is allowed for their spread.
 
     Parameters
     ----------
@@ -75,13 +79,15 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     -------
     Turnoff
         ``lower_adu``: lowest tile of the last bin before the first doubtful one; where that is the first bin, mean of the level
-        below. ``upper_adu``: highest tile of the first unmistakable bin, but at least three spreads above the mean of the first
-        bad one. ``value_adu``: middle between the mean of the last bin before those that are all bad and the highest tile of
+        below. ``upper_adu``: highest tile of the first unmistakable bin, but at least three spreads (of pixels and tiles)
+        above the mean of the first bad one. ``value_adu``: middle between the mean of the last bin before those that are all bad and the highest tile of
         the first of these; its error that of a uniform distribution, width / sqrt(12), and the spread of the pixels. The fits stop one bin
-        before the last that is not doubtful, because it may hold tiles that are bad by less than a bin can tell.
+        before the last that is not doubtful, because it may hold tiles that are bad by less than a bin can tell. What averages over
+        the tiles of a level need not stop there: a quarter of them may be wrong by less than what is doubtful. So the level below the
+        first with a deficit is sound as a whole if none of its bins is doubtful and its brightest tiles are like the others.
     """
     mean = points.mean_adu
-    bins = [tiles for level in levels[1:] for tiles in in_order(points, level, _BINS_PER_LEVEL)]
+    bins = [tiles for level in levels[1:] for tiles in _divided(points, level, fit)]
     bins.sort(key=lambda tiles: float(np.mean(mean[tiles])))
     value, error = np.array([deficit(points[tiles], fit) for tiles in bins]).T
     noise = _BIN_SIGMA * error
@@ -97,17 +103,41 @@ def bracket(points: Points, levels: list[NDArray[np.int64]], fit: Fit, limits: T
     first_sure = int(sure[0]) if sure.size else len(bins) - 1
 
     means = [float(np.mean(mean[levels[0]])), *(float(np.mean(mean[tiles])) for tiles in bins)]
-    spread = pixel_spread(means[first_bad + 1], fit, limits.pixel_spread)
+    spread = float(pixel_spread(np.array(means[first_bad + 1 : first_bad + 2]), fit, limits.pixel_spread)[0])
     before, after = means[first_bad], float(np.max(mean[bins[first_bad]]))
-    upper = max(after, float(np.max(mean[bins[first_sure]])), means[first_bad + 1] + _SPREADS * spread)
+    of_tiles = math.hypot(spread, limits.pixel_spread * means[first_bad + 1])
+    upper = max(after, float(np.max(mean[bins[first_sure]])), means[first_bad + 1] + _SPREADS * of_tiles)
     lower = float(np.min(mean[bins[first_doubtful - 1]])) if first_doubtful > 0 else means[0]
     below_all = math.nextafter(float(np.min(mean[bins[0]])), 0.0)
     good = float(np.max(mean[bins[first_doubtful - 2]])) if first_doubtful > 1 else below_all
+    top = float(np.max(mean[levels[1]]))
+    is_sound = means[first_doubtful + 1] > top and _has_no_edge(points[levels[1]], fit)
+    whole = top if is_sound else good
     middle_err = math.hypot((after - before) / math.sqrt(12.0), spread)
-    return Turnoff(lower, upper, 0.5 * (before + after), middle_err, good)
+    return Turnoff(lower, upper, 0.5 * (before + after), middle_err, good, max(good, whole))
 
 
-def pixel_spread(mean_adu: float, fit: Fit, fraction: float) -> float:
-    """Return the standard deviation of the signals of the pixels of a tile, ADU: shot noise of the curve, and ``fraction``."""
-    shot = float(exponential_variance(np.array([mean_adu]), fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)[0])
-    return math.hypot(math.sqrt(max(shot, 0.0)), fraction * mean_adu)
+def _divided(points: Points, level: NDArray[np.int64], fit: Fit) -> list[NDArray[np.int64]]:
+    """Return the bins of a level; a level without noise is one, because its signals are limits of the tiles and say nothing of the light."""
+    is_at_limit = fraction_left(points[level], fit) < _AT_LIMIT
+    return in_order(points, level, 1 if is_at_limit else _BINS_PER_LEVEL)
+
+
+def _has_no_edge(level: Points, fit: Fit) -> bool:
+    """Tell whether the brightest 2, 4, 8 ... tiles of a level (up to half) stand to the curve as its median does, within 3 sigma.
+
+    Compared with the rest of the level nothing is extrapolated: it sees a tenth of what a bin against the levels below does.
+    """
+    order = np.argsort(level.mean_adu)[::-1]
+    curve = exponential_variance(level.mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
+    ratio = (level.variance_adu2 / curve)[order]
+    pulls = (ratio / np.median(ratio) - 1.0) / level.relative_err[order]
+    sizes = 2 ** np.arange(1, max(2, int(np.log2(len(level)))))
+    sums = np.cumsum(pulls)[sizes - 1] / np.sqrt(sizes)
+    return bool(np.all(np.abs(sums) < _BIN_SIGMA))
+
+
+def pixel_spread(mean_adu: Floats, fit: Fit, fraction: float) -> Floats:
+    """Return the standard deviation of the signals of the pixels of tiles, ADU: shot noise of the curve, and ``fraction``."""
+    shot = exponential_variance(mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
+    return np.hypot(np.sqrt(np.maximum(shot, 0.0)), fraction * mean_adu)

@@ -18,6 +18,7 @@ from vison_etl.effects.photon_transfer.curve_rows import gain_rows, point_rows
 from vison_etl.effects.photon_transfer.flags import flags
 from vison_etl.effects.photon_transfer.fluence import fluence_rows, variance_levels
 from vison_etl.effects.photon_transfer.inputs import Key, channels_of, rules_of, tiles_of_used_frames
+from vison_etl.effects.photon_transfer.kernel_product import kernel_products
 from vison_etl.effects.photon_transfer.tile_turnoff_rows import turnoff_rows
 from vison_etl.effects.rows import result_frame
 
@@ -41,6 +42,8 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
     ``ptc_points`` has every pair, used or not, with the reason why not; ``covariances`` means over the pairs of each script column;
     ``bfe_coefficients`` every lag of every channel with covariances; ``covariance_fits`` the fits with c free and c = 0,
     sum rule and symmetry; ``gain_vs_fluence`` the levels against the adopted fit; ``turnoff_tiles`` every tile that was measured.
+
+    Products: ``bfe_kernel``, one per CCD with covariances, see ``covariance.kernel_file``.
 
     Flags: BADFIT and NO_PAIRS, see ``flags``.
     """
@@ -68,4 +71,6 @@ def calibrate(inputs: CalibrationInput) -> Calibrated:
         rows["covariance_fits"] += fit_rows(key, channel.covariances)
         rows["gain_vs_fluence"] += fluence_rows(key, channel, variance_levels(channel, given.tiles, labels, levels))
     tables: dict[str, pl.DataFrame] = {name: result_frame(name, records) for name, records in rows.items()}
-    return Calibrated(tables, tuple(flags(channels, rules.badfit_p)))
+    covariances = {key: channel.covariances for key, channel in channels.items()}
+    products = kernel_products(covariances, int(inputs.parameters["covariance_lags"]))
+    return Calibrated(tables, tuple(flags(channels, rules.badfit_p)), products)

@@ -77,8 +77,8 @@ class Channel:
 def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
     """Fit one channel.
 
-    The fits take the tiles up to the turn-off, all but the quadratic also the noise of their prescan. The covariances of a
-    pair, averages over the quadrant, count if all of its tiles do.
+    The fits take the tiles up to the turn-off, all but the quadratic also the noise of their prescan. For the covariances of a
+    pair, averages over the quadrant, see ``_allowed``.
     """
     tiles, selection = given.tiles, select(given.tiles, rules.tiles)
     chosen = np.flatnonzero(selection.chosen)
@@ -88,17 +88,16 @@ def analyse_channel(given: MeasuredChannel, rules: Rules) -> Channel:
     kept = chosen[exponential.used] if exponential.has_values else chosen
     low, high = rules.quadratic_low_adu, rules.quadratic_high_adu
     quadratic = fit_quadratic(selection.points[kept], low_adu=low, high_adu=high)
-    allowed = np.isin(given.covariance_pair, selection.whole_pairs)
-    covariances = fit_channel(given.covariances, allowed, prior, rules.covariance)
+    covariances = fit_channel(given.covariances, _allowed(given, selection), prior, rules.covariance)
     fits: dict[Model, Fit] = {
         "covariance": as_curve(covariances.chosen, prior),
         "exponential": exponential,
         "quadratic": quadratic,
     }
     levels: LevelChi2 = {
-        "covariance": (covariances.chosen.level_chi2, covariances.chosen.level_dof),
-        "exponential": level_chi2(exponential, points, tiles.level[chosen]),
-        "quadratic": (math.nan, 0),
+        "covariance": covariances.chosen.goodness[1:],
+        "exponential": [level_chi2(exponential, points, tiles.level[chosen])],
+        "quadratic": [(math.nan, 0)],
     }
     adopted = adopted_model(fits, levels, rules.badfit_p)
     used = _tiles_used(given, selection, adopted, exponential, covariances)
@@ -128,9 +127,18 @@ def fit_without_prior(given: MeasuredChannel, rules: Rules) -> tuple[ChannelCova
     Tests fitted together share one prior, which must not count in each of them.
     """
     selection = select(given.tiles, rules.tiles)
-    allowed = np.isin(given.covariance_pair, selection.whole_pairs)
     prior = _prior(given.tiles, np.flatnonzero(selection.chosen), rules.noise_prior_fraction)
-    return fit_channel(given.covariances, allowed, None, rules.covariance), prior
+    return fit_channel(given.covariances, _allowed(given, selection), None, rules.covariance), prior
+
+
+def _allowed(given: MeasuredChannel, selection: Selection) -> Mask:
+    """Mark the covariances of pairs of levels that are below the turn-off as a whole.
+
+    Weak tiles may be among them if their cells were left out when the covariances were measured.
+    """
+    has_cells_out = given.covariances.frame["n_cells_out"].fill_null(0).to_numpy() > 0
+    is_clean = has_cells_out | ~np.isin(given.covariance_pair, selection.weak_pairs)
+    return np.isin(given.covariance_pair, selection.whole_pairs) & is_clean
 
 
 def _prior(tiles: Tiles, chosen: Integers, fraction: float) -> NoisePrior | None:
@@ -148,7 +156,7 @@ def _tiles_used(
 ) -> Mask:
     """Mark the tiles behind the adopted fit: those it took, or those of the pairs whose covariances it took."""
     if adopted == "covariance":
-        return selection.chosen & np.isin(given.tiles.pair, given.covariance_pair[covariances.used])
+        return selection.averaged & np.isin(given.tiles.pair, given.covariance_pair[covariances.used])
     used = np.zeros(given.tiles.pair.size, bool)
     used[np.flatnonzero(selection.chosen)[exponential.used]] = True
     return used
@@ -157,17 +165,22 @@ def _tiles_used(
 def _reasons(
     given: MeasuredChannel, selection: Selection, fit: Fit, covariances: ChannelCovariances, used: Mask
 ) -> dict[str, Mask]:
-    """Mark by reason the tiles that the adopted fit did not take."""
-    good, below = selection.good, selection.chosen
-    without = np.zeros_like(good)
+    """Mark by reason the tiles that the adopted fit did not take.
+
+    A pair below the turn-off whose covariances are not whole, because some of its tiles are saturated, is saturated.
+    """
+    good, below, pair = selection.good, selection.chosen, given.tiles.pair
+    cut, without = selection.cut, np.zeros_like(good)
     if fit.model == "covariance":
-        below = good & np.isin(given.tiles.pair, selection.whole_pairs)
-        without = below & ~np.isin(given.tiles.pair, given.covariance_pair[covariances.eligible])
+        below = good & np.isin(pair, selection.whole_pairs)
+        is_above = np.isin(pair, pair[good & ~selection.averaged])
+        cut = cut | (good & ~below & ~is_above & np.isin(pair, pair[cut]))
+        without = below & ~np.isin(pair, given.covariance_pair[covariances.eligible])
     return {
         "flux_mismatch": selection.mismatched,
-        "saturated": selection.cut,
+        "saturated": cut,
         "too_few_tiles": selection.sparse,
-        "above_turnoff": good & ~below,
+        "above_turnoff": good & ~below & ~cut,
         "no_covariances": without,
         "no_fit": good & (not fit.has_values),
         "outlier": good & ~used,

@@ -13,6 +13,7 @@ from vison_etl.effects.covariance.record import CovarianceFit, Prior
 from vison_etl.effects.covariance.sum_rule import NO_SUM, SumRule, sum_rule
 from vison_etl.effects.covariance.symmetry import symmetry_chi2
 from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, NoisePrior, no_fit
+from vison_etl.effects.photon_transfer.saturation import saturated_without_light
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class ChannelCovariances:
 def fit_channel(
     measured: MeasuredPairs, allowed: Mask, prior: NoisePrior | None, rules: CovarianceRules
 ) -> ChannelCovariances:
-    """Fit the pairs of a channel that are allowed and have few saturated pixels.
+    """Fit the pairs of a channel that are allowed and have few pixels saturated by light.
 
     Parameters
     ----------
@@ -61,8 +62,9 @@ def fit_channel(
     rules
         What counts.
     """
-    saturated = measured.frame["n_saturated"].fill_null(0).to_numpy()
-    eligible = allowed & (saturated <= rules.saturated_fraction_max * measured.pairs.n[:, 0, 0])
+    saturated = measured.frame["n_saturated"].fill_null(0).to_numpy().astype(np.int64)
+    static = saturated_without_light(saturated, measured.pairs.mean_adu, np.zeros(saturated.size, np.int64))
+    eligible = allowed & (saturated - static <= rules.saturated_fraction_max * measured.pairs.n[:, 0, 0])
     pairs = measured.pairs[eligible]
     known = Prior(prior.n00_adu2, prior.sigma_adu2) if prior else None
     zero = fit_covariances(pairs, c_is_free=False, prior=known, outlier_sigma=rules.outlier_sigma)

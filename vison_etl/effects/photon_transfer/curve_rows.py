@@ -15,7 +15,7 @@ from vison_etl.effects.photon_transfer.model import Fit, noise_e
 def gain_rows(key: Key, channel: Channel, wavelength_nm: float | None) -> Iterator[dict[str, Any]]:
     """Yield one row per model."""
     for model, fit in channel.fits.items():
-        level, level_dof = channel.level_chi2[model]
+        level, level_dof = channel.level_chi2[model][0]
         noise, noise_err = noise_e(fit)
         gain_err, a00_err, n00_err = fit.errors
         yield {

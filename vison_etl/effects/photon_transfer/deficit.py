@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vison_etl.effects.photon_transfer.exponential import fit_exponential
-from vison_etl.effects.photon_transfer.model import Fit, Points, exponential_jacobian
+from vison_etl.effects.photon_transfer.model import Fit, Points, exponential_jacobian, exponential_variance
 
 _BIN_TILES = 12
 _BASELINE_BINS = 6
@@ -63,3 +63,9 @@ def deficit(points: Points, fit: Fit) -> tuple[float, float]:
     extrapolation = float(slope @ np.nan_to_num(fit.covariance) @ slope)
     statistics = float(np.mean(points.relative_err**2)) / len(points)
     return float(np.mean(points.variance_adu2 / curve - 1.0)), math.sqrt(statistics + extrapolation)
+
+
+def fraction_left(points: Points, fit: Fit) -> float:
+    """Return the median over the tiles of V / fit."""
+    curve = exponential_variance(points.mean_adu, fit.gain_e_per_adu, fit.a00_per_e, fit.n00_adu2)
+    return float(np.median(points.variance_adu2 / curve))

@@ -26,14 +26,15 @@ PARAMETERS: Parameters = {
 """Parameters of the calibration.
 
 ``flux_mismatch_max``: largest difference of the fluxes of a pair, as a fraction of their mean. ``saturated_fraction_max``: of the
-pixels of a tile that is used; a normal distribution cut there has lost 0.2 % of its variance. ``min_pixel_fraction``: least fraction
+pixels of a tile that is used, what is saturated without light not counted; a normal distribution cut there has lost 0.2 % of its
+variance. ``min_pixel_fraction``: least fraction
 of the pixels of a tile that must have been used. ``min_tiles``: least number of tiles of a pair. ``outlier_sigma``: limit for tiles
 and pairs against their neighbours in signal. ``noise_prior_fraction``: by how much the variance of image pixels at zero signal may differ
 from that of the prescan, which constrains it (dark current, clock-induced charge): 0 trusts the prescan fully, a negative value
 leaves the intercept to the curve. ``quadratic_low_adu``, ``quadratic_high_adu``: range of the quadratic, that of the original.
 ``turnoff_*``: smallest deficit of the variance (fraction), departure of kurtosis and of parallel correlation that matter, and their
-significance in sigma. ``pixel_spread_fraction``: allowance for the rms spread of response and full well over the pixels of a tile,
-by which the bracket of the turn-off is wide at least. ``badfit_p``: probability of chi-square below which a fit is called bad.
+significance in sigma. ``pixel_spread_fraction``: allowance for the rms spread of response and full well over the pixels of a tile, and
+over the tiles of a channel, by which the bracket of the turn-off is wide at least. ``badfit_p``: probability of chi-square below which a fit is called bad.
 ``covariance_lags``: lags 0 ... 8 of each axis enter the covariance fit. ``covariance_c_is_free``: fit the second-order
 coefficients c_ij; holding them at zero makes the error of the gain a third smaller and biases it if they are not zero.
 """
@@ -47,7 +48,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=6,
+    version=7,
     measurements=(
         Measurement(
             name="tiles",
@@ -61,7 +62,7 @@ EFFECT = Effect(
             name="covariances",
             tables=("pair_covariances",),
             unit="pair",
-            version=1,
+            version=2,
             parameters=measure_covariances.PARAMETERS,
             function=measure_covariances.covariances,
         ),

@@ -20,7 +20,7 @@ from vison_etl.tables import CCDS, QUADRANTS, table
 Key = tuple[str, str]
 
 _PAIR = ("obsid_1", "obsid_2")
-_INTEGERS = ("pair", "level", "y", "area_px", "n", "n_saturated")
+_INTEGERS = ("pair", "level", "tile", "y", "area_px", "n", "n_saturated")
 _FLOATS = tuple(name for name in Tiles.__slots__ if name not in _INTEGERS)
 
 
@@ -56,7 +56,7 @@ def rules_of(parameters: Parameters) -> Rules:
 
 def tiles_of_used_frames(inputs: CalibrationInput) -> pl.DataFrame:
     """Return the tiles both of whose frames are among the statistics, with pair and level numbered over the whole test."""
-    tiles = _of_used_frames(inputs, inputs.measured["pair_tiles"])
+    tiles = of_used_frames(inputs, inputs.measured["pair_tiles"])
     pairs = tiles.select(_PAIR).unique().sort(_PAIR).with_row_index("pair")
     columns = tiles.select("script_column").unique().sort("script_column").with_row_index("level")
     return (
@@ -74,7 +74,7 @@ def channels_of(inputs: CalibrationInput, tiles: pl.DataFrame) -> Iterator[tuple
     A test whose covariances were not measured has no table ``pair_covariances``, or one without rows.
     """
     covariances = inputs.measured.get("pair_covariances")
-    covariances = _empty_covariances() if covariances is None else _of_used_frames(inputs, covariances)
+    covariances = empty_table("pair_covariances") if covariances is None else of_used_frames(inputs, covariances)
     labels = tiles.select(*_PAIR, "pair").unique()
     reach = int(inputs.parameters["covariance_lags"])
     for key, arrays in _tiles_by_channel(tiles):
@@ -83,16 +83,18 @@ def channels_of(inputs: CalibrationInput, tiles: pl.DataFrame) -> Iterator[tuple
         yield key, MeasuredChannel(arrays, found, pair.to_numpy().astype(np.int64))
 
 
-def _of_used_frames(inputs: CalibrationInput, rows: pl.DataFrame) -> pl.DataFrame:
+def of_used_frames(inputs: CalibrationInput, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of pairs both of whose frames are among the statistics."""
     used = inputs.statistics.select("obsid", "ccd", "quadrant").unique()
     for obsid in _PAIR:
         rows = rows.join(used, left_on=[obsid, "ccd", "quadrant"], right_on=["obsid", "ccd", "quadrant"], how="semi")
     return rows
 
 
-def _empty_covariances() -> pl.DataFrame:
+def empty_table(name: str) -> pl.DataFrame:
+    """Return a table of measurements without rows."""
     kinds = {"text": pl.String, "int": pl.Int64, "float": pl.Float64}
-    return pl.DataFrame(schema={column.name: kinds[column.kind] for column in table("pair_covariances").columns})
+    return pl.DataFrame(schema={column.name: kinds[column.kind] for column in table(name).columns})
 
 
 def _tiles_by_channel(tiles: pl.DataFrame) -> Iterator[tuple[Key, Tiles]]:

@@ -8,10 +8,20 @@ from vison_etl.effects.columns import or_none, values_of
 from vison_etl.effects.declare import Extracted, Parameters, RawFrame
 from vison_etl.effects.photon_transfer.measure import require_pair
 
-PARAMETERS: Parameters = {"covariance_clip_sigma": 5.5}
-"""``covariance_clip_sigma``: clip of the pixels of a difference, in standard deviations."""
+PARAMETERS: Parameters = {"covariance_clip_sigma": 5.5, "cell_departure": 0.02}
+"""``covariance_clip_sigma``: clip of the pixels of a difference, in standard deviations. ``cell_departure``: least departure of the
+variance of a cell from that of the others, as a fraction, for which it is left out."""
 
-_OF_QUADRANT = ("mean_1_adu", "mean_2_adu", "mean_adu", "mean_adu_err", "spread_adu", "n_clipped", "n_saturated")
+_OF_QUADRANT = (
+    "mean_1_adu",
+    "mean_2_adu",
+    "mean_adu",
+    "mean_adu_err",
+    "spread_adu",
+    "n_clipped",
+    "n_saturated",
+    "n_cells_out",
+)
 
 
 def covariances(first: RawFrame, second: RawFrame, parameters: Parameters) -> Extracted:
@@ -40,6 +50,7 @@ def covariances(first: RawFrame, second: RawFrame, parameters: Parameters) -> Ex
         vstart=max(first.vstart, second.vstart),
         vend=min(first.vend, second.vend),
         clip_sigma=float(parameters["covariance_clip_sigma"]),
+        departure=float(parameters["cell_departure"]),
     )
     n = len(LAGS) * len(found)
     columns: dict[str, list[Any]] = {

@@ -60,7 +60,12 @@ class _Levels:
 
 
 def tile_turnoffs(
-    data: TurnoffData, tile: NDArray[np.int64], fit: Fit, fit_max_adu: float, limits: TurnoffLimits
+    data: TurnoffData,
+    tile: NDArray[np.int64],
+    fit: Fit,
+    fit_max_adu: float,
+    limits: TurnoffLimits,
+    trusted: Mask | None = None,
 ) -> list[TileTurnoff]:
     """Find the turn-off of every tile of a channel.
 
@@ -85,6 +90,8 @@ def tile_turnoffs(
         Highest signal of a tile that the curve was fitted to: up to there the trends of kurtosis and correlation are taken.
     limits
         What counts.
+    trusted
+        Tiles that the trends are taken of, shape as ``data.level``; None: all that are usable.
 
     Returns
     -------
@@ -98,7 +105,7 @@ def tile_turnoffs(
     labels = np.unique(tile)
     if not fit.has_values:
         return [TileTurnoff(int(label), "failed") for label in labels]
-    below = np.flatnonzero(data.usable & (data.points.mean_adu <= fit_max_adu))
+    below = np.flatnonzero((data.usable if trusted is None else trusted) & (data.points.mean_adu <= fit_max_adu))
     levels = _levels(data, np.searchsorted(labels, tile), below, fit, limits)
     return [_of_tile(int(label), levels, row, fit, limits) for row, label in enumerate(labels)]
 
@@ -115,7 +122,7 @@ def _of_tile(label: int, levels: _Levels, row: int, fit: Fit, limits: TurnoffLim
     is_bloomed = levels.is_bloomed[row, :count] | (-value > np.maximum(_COLLAPSE, limit))
     bloomed = np.logical_or.accumulate(is_bloomed[::-1])[::-1]
     first = _first(off & followed & bloomed)
-    spreads = np.array([pixel_spread(float(m), fit, limits.pixel_spread) for m in mean])
+    spreads = pixel_spread(mean, fit, limits.pixel_spread)
     if first is None:
         good = _first(off)
         last = count - 1 if good is None else good - 1

@@ -34,11 +34,12 @@ def turnoff_rows(
     """
     if not arrays.pair.size:
         return
-    mine = tiles.lazy().filter(pl.col("ccd") == key[0], pl.col("quadrant") == key[1]).select(_PLACE).collect()
-    data = turnoff_data(arrays, channel.selection.points, channel.selection.good)
+    mine = tiles.lazy().filter(pl.col("ccd") == key[0], pl.col("quadrant") == key[1]).select(_PLACE).unique("tile")
+    selection = channel.selection
+    data = turnoff_data(arrays, selection.points, selection.sound)
     fit, top = channel.fits["exponential"], channel.fit_max_adu["exponential"]
-    found = tile_turnoffs(data, mine["tile"].to_numpy(), fit, top, limits)
-    places = {row["tile"]: row for row in mine.unique("tile").iter_rows(named=True)}
+    found = tile_turnoffs(data, arrays.tile, fit, top, limits, selection.good)
+    places = {row["tile"]: row for row in mine.collect().iter_rows(named=True)}
     for one in found:
         yield {
             "ccd": key[0],

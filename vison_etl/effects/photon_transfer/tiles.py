@@ -23,6 +23,7 @@ class Tiles:
 
     pair: Integers
     level: Integers
+    tile: Integers
     y: Integers
     area_px: Integers
     n: Integers

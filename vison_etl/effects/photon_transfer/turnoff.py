@@ -3,11 +3,13 @@
 The brighter-fatter effect makes the curve roll off too, smoothly. At the full well three things come together: the variance
 falls below what the levels below foretell (just before, it may rise above that), the difference of two frames is no longer
 normal, and neighbours along the transfer direction become alike at once. A turn-off is a sustained departure of the variance
-together with one of the other two.
+together with one of the other two. Far above the full well, where every pixel is at its limit, the noise is normal again, but little
+is left of it: neither lamp nor gain change by so much.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -19,14 +21,15 @@ from vison_etl.effects.photon_transfer.deficit import baseline, deficit, medians
 from vison_etl.effects.photon_transfer.model import Fit, Floats, Mask, Points
 
 _FIRST_TESTED = 2
-_SATURATED_LEVEL = 0.1
+_COLLAPSE = 0.2
+_MOST = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TurnoffData:
     """Tiles of one channel as the search wants them, arrays of equal length.
 
-    ``level`` labels the script column; ``usable`` marks the tiles that count. The rest is NaN where not measured.
+    ``pair`` and ``level`` label the pair of exposures and the script column; ``usable`` marks the tiles that count. The rest is NaN where not measured.
     """
 
     points: Points
@@ -34,6 +37,7 @@ class TurnoffData:
     kurtosis_err: Floats
     correlation: Floats
     correlation_err: Floats
+    pair: NDArray[np.int64]
     level: NDArray[np.int64]
     usable: Mask
 
@@ -44,7 +48,7 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
     Levels are taken in order of mean signal. Each from the third on is compared with an exponential fit to the levels below
     it. The turn-off lies at the first whose mean of V / fit - 1 is beyond +-``deficit`` and significant, the next level having a
     deficit (for the highest level, itself), provided that at it or above kurtosis or parallel correlation departs from the trend
-    of the levels below by as much as ``limits`` say. The tiles of the level below and of all above then narrow it (see
+    of the levels below by as much as ``limits`` say, or a fifth of the variance is gone there and at the next. The tiles of the level below and of all above then narrow it (see
     ``bracket``).
 
     Returns
@@ -66,33 +70,14 @@ def find_turnoff(data: TurnoffData, limits: TurnoffLimits) -> Turnoff:
             continue
         following = levels[min(k + 1, len(levels) - 1)]
         has_fallen = _is_off(data.points[following], fit, limits, only_below=True)
-        if has_fallen and any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:]):
+        if has_fallen and (
+            any(_looks_bloomed(data, levels[:k], tiles, limits) for tiles in levels[k:])
+            or _has_collapsed(data, levels[k:], fit, limits)
+        ):
             # the level below may already hold some of it: judge its tiles by the levels below that one
             return bracket(data.points, levels[k - 2 :], lower_fit or fit, limits)
     top = float(np.max(data.points.mean_adu[levels[-1]])) if levels else math.inf
-    return Turnoff(good, math.nan, math.nan, math.nan, top)
-
-
-def levels_cut_by_adc(mean_adu: Floats, level: NDArray[np.int64], measured: Mask, saturated: Mask) -> Mask:
-    """Mark the tiles of levels with more than 10 % saturated tiles, and of all levels above such a one.
-
-    Parameters
-    ----------
-    mean_adu, level, measured
-        Mean signal of each tile, label of its script column, whether it was measured; shape (n,).
-    saturated
-        Tiles with too many saturated pixels.
-    """
-    labels, index = np.unique(level, return_inverse=True)
-    cut = np.bincount(index, saturated, labels.size) > _SATURATED_LEVEL * np.bincount(index, minlength=labels.size)
-    signal = np.full(labels.size, math.inf)
-    for k in range(labels.size):
-        tiles = measured & (index == k)
-        signal[k] = float(np.mean(mean_adu[tiles])) if tiles.any() else math.inf
-    ceiling = float(np.min(signal[cut], initial=math.inf))
-    if math.isfinite(ceiling):
-        cut |= signal >= ceiling
-    return np.asarray(cut[index], bool)
+    return Turnoff(good, math.nan, math.nan, math.nan, top, top)
 
 
 def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
@@ -104,6 +89,18 @@ def _levels(data: TurnoffData) -> list[NDArray[np.int64]]:
 def _is_off(level: Points, fit: Fit, limits: TurnoffLimits, *, only_below: bool = False) -> bool:
     value, error = deficit(level, fit)
     return (-value if only_below else abs(value)) > max(limits.deficit, limits.sigma * error)
+
+
+def _has_collapsed(data: TurnoffData, levels: list[NDArray[np.int64]], fit: Fit, limits: TurnoffLimits) -> bool:
+    """Tell whether a fifth of the variance is gone in most pairs of two successive levels, or of two pairs or more of the highest."""
+    gone = []
+    for tiles in levels:
+        pairs = np.unique(data.pair[tiles])
+        deficits = [deficit(data.points[tiles[data.pair[tiles] == pair]], fit) for pair in pairs]
+        fallen = sum(-value > max(_COLLAPSE, limits.sigma * error) for value, error in deficits)
+        gone.append((fallen > _MOST * pairs.size, pairs.size))
+    lasting = any(first and second for (first, _), (second, _) in itertools.pairwise(gone))
+    return lasting or (gone[-1][0] and gone[-1][1] > 1)
 
 
 def _looks_bloomed(

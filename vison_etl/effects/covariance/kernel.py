@@ -9,14 +9,15 @@ Matrices of lags are indexed [lag_x, lag_y], lags from 0 on (`lags`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import convolve2d
 
-from vison_etl.effects.brighter_fatter.lags import Floats, Measured, mirrored
-from vison_etl.pixels.brighter_fatter import Walls, walls_of
+from vison_etl.effects.covariance.lags import Floats, Measured, balanced, mirrored
+from vison_etl.effects.covariance.record import CovarianceFit
+from vison_etl.pixels.walls import Walls, walls_of
 
 
 @cache
@@ -44,6 +45,31 @@ def solve(a: Measured) -> Measured:
     operator = inverse_laplacian(a.reach)
     values = (operator @ a.values.ravel()).reshape(a.values.shape)
     return Measured(values, operator @ a.covariance @ operator.T)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernels:
+    """What a covariance fit says of the kernel, its sum rule imposed.
+
+    ``a``, ``c``: coefficients whose sums are zero, c zero where it was held there; ``value``: K, 1/e; ``growth``: how it grows per
+    electron at the wall, 1/e^2, None where c was held.
+    """
+
+    a: Measured
+    c: Floats
+    value: Measured
+    growth: Measured | None
+
+
+def kernels_of(fit: CovarianceFit) -> Kernels:
+    """Return the kernel of a fit with status ``ok``."""
+    size = fit.coefficients.reach**2
+    a = balanced(Measured(fit.coefficients.a_per_e, fit.covariance[1 : 1 + size, 1 : 1 + size]))
+    if not fit.c_is_free:
+        return Kernels(a, np.zeros_like(a.values), solve(a), None)
+    of_c = fit.covariance[1 + size : 1 + 2 * size, 1 + size : 1 + 2 * size]
+    c = balanced(Measured(fit.coefficients.c_per_e2, of_c))
+    return Kernels(a, c.values, solve(a), solve(c))
 
 
 def walls_from(lag_x: NDArray[np.int64], lag_y: NDArray[np.int64], values: Floats) -> Walls:
@@ -77,6 +103,8 @@ def effective(a: Floats, c: Floats, signal_e: float) -> Floats:
     al. 2024) stands for the higher orders in a first-order correction. It is here to be compared with: the second-order terms of a
     flat are those of its noise, half of which arrives after the charge that pushes it.
     """
+    from scipy.signal import convolve2d  # noqa: PLC0415 - slow to import, and no calibration asks for it
+
     full_a, full_c = mirrored(a), mirrored(c)
     twice = convolve2d(full_a, full_a)
     reach = a.shape[0]
