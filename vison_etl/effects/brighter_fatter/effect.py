@@ -32,13 +32,13 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="brighter_fatter",
-    version=4,
+    version=5,
     measurements=(
         Measurement(
             name="corrected_covariances",
             tables=("corrected_covariances",),
             unit="pair",
-            version=1,
+            version=2,
             parameters=measure.PARAMETERS,
             function=measure.corrected_covariances,
             wants=(KIND,),

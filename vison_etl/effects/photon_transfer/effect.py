@@ -48,7 +48,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="photon_transfer",
-    version=7,
+    version=8,
     measurements=(
         Measurement(
             name="tiles",
