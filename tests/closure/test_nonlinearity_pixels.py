@@ -14,7 +14,7 @@ from vison_etl.results.publish import publish
 from vison_etl.simulate.day import simulate_day
 from vison_etl.simulate.quadrant import Options
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.lengthy, pytest.mark.timeout(1800)]
 BLOCKS = ("CURIE", "BORN")
 OPTIONS = Options(nonlinearity=10.0, source_wander=0.03, shutter_error_s=0.025)
 

@@ -130,3 +130,32 @@ def test_exposures_of_other_light_are_found(chosen, size):
     assert track["obsid"].to_list() == [FIRST + k for k in chosen]
     off, error = read(result, np.zeros_like)
     assert np.abs(off / error).max() < 4.0
+
+
+def lose_charge(frames):
+    """Let a channel lose charge above 48 kADU, more at one side: no response of one signal describes its tiles."""
+    loss = 0.15 + 0.1 * frames.y[None, :] / np.abs(frames.y).max()
+    frames.signal[:] -= loss * np.maximum(frames.signal - 48_000.0, 0.0)
+
+
+def test_a_channel_that_loses_charge_does_not_take_the_others_with_it():
+    result = EFFECT.calibrate(
+        inputs(Bench(smooth, flux_rms=0.001), 9, channels=FOUR, change=lambda every: lose_charge(every[1]))
+    )
+    assert result.tables["nonlinearity"]["status"].to_list()[:4] == ["ok", "failed", "ok", "ok"]
+    off, error = read(result, np.zeros_like)
+    assert len(off) == 3
+    assert np.abs(off / error).max() < 4.0
+    assert error.max() < 0.2
+    assert any(flag.name == "POORQUALDATA" and flag.detail.startswith("CCD1 F: ") for flag in result.flags)
+
+
+def test_charge_lost_everywhere_is_said_and_breaks_nothing():
+    def spoil(every):
+        for frames in every:
+            lose_charge(frames)
+
+    result = EFFECT.calibrate(inputs(Bench(smooth, flux_rms=0.001), 9, channels=FOUR, change=spoil))
+    assert result.tables["nonlinearity_curve"].is_empty()
+    assert "ok" not in result.tables["nonlinearity"]["status"].to_list()
+    assert {flag.name for flag in result.flags} & {"POORQUALDATA", "BADFIT"}

@@ -109,8 +109,11 @@ def linearise(
     exposures: Exposures, tiles: Tiles, noise: Noise, basis: Basis, state: State, log_light: Floats
 ) -> Equations:
     """Return the normal equations of the tiles alone; the coefficients' prior is added by :func:`add_prior`."""
-    z = np.exp(state.log_illumination[exposures.light] + log_light[:, None])
-    measured, slope = respond(basis, state.coefficients, z)
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = np.exp(state.log_illumination[exposures.light] + log_light[:, None])
+        measured, slope = respond(basis, state.coefficients, z)
+    if not np.isfinite(measured).all():
+        raise np.linalg.LinAlgError("the steps of the fit diverge")
     if state.weights is None:
         state.weights = _weights(tiles, noise, z, slope, measured)
     weights = state.weights

@@ -44,7 +44,7 @@ def _calibrate(inputs: CalibrationInput) -> Calibrated:
 
 EFFECT = Effect(
     name="nonlinearity",
-    version=4,
+    version=5,
     measurements=(
         Measurement(
             name="levels",
