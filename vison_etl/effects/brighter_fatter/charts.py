@@ -46,13 +46,13 @@ def _panels(chart: common.Layered, rows: pl.DataFrame, width: int, height: int) 
     )
 
 
-def _residuals(tables: Tables) -> Figure | None:
-    """Draw the mean covariance of the eight nearest pixels over the variance, before and after."""
+def _shares(tables: Tables) -> pl.DataFrame:
+    """Return the mean covariance of the eight nearest pixels over the variance, before and after, with bars; no rows for none."""
     frame = common.given(tables, "bfe_residuals").filter(
         pl.col("lag_x") <= 1, pl.col("lag_y") <= 1, pl.col("lag_x") + pl.col("lag_y") > 0
     )
     if frame.is_empty():
-        return None
+        return frame
     poisson = (
         common.given(tables, "bfe_residuals")
         .filter(pl.col("lag_x") == 0, pl.col("lag_y") == 0, pl.col("method") == "inverse")
@@ -84,7 +84,14 @@ def _residuals(tables: Tables) -> Figure | None:
         state("inverse", "corrected", names[1]),
         state("g15", "one pass", names[1]),
     ]
-    rows = common.with_bar(pl.concat(parts), "share_pct").sort(*_CHANNEL, "state", "mean_kadu")
+    return common.with_bar(pl.concat(parts), "share_pct").sort(*_CHANNEL, "state", "mean_kadu")
+
+
+def _residuals(tables: Tables) -> Figure | None:
+    """Draw what the correction leaves of the covariances of neighbours."""
+    rows = _shares(tables)
+    if rows.is_empty():
+        return None
     base = alt.Chart(common.compact(rows)).encode(
         alt.X("mean_kadu:Q", title="mean (kADU)", scale={"zero": True, "padding": 6}),
         color=common.colour("quadrant"),
