@@ -269,6 +269,7 @@ def test_charge_is_conserved(case: str) -> None:
             assert np.mean(inner_sum[:, 0] / inner_sum[:, 1]) < -3.0
 
 
+@pytest.mark.lengthy
 def test_simpler_methods_fail() -> None:
     """The quadratic at any of these, c = 0 where c is not."""
     for case, least in (("middle", 0.008), ("strong", 0.03)):

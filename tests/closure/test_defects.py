@@ -80,7 +80,7 @@ def _score(n_frames: int, n_ccds: int, *, light: bool) -> Score:
 
 
 @pytest.mark.parametrize("light", [False, True], ids=["dark", "flat"])
-@pytest.mark.parametrize(("n_frames", "n_ccds"), [(5, 14), (80, 6)])
+@pytest.mark.parametrize(("n_frames", "n_ccds"), [(5, 14), pytest.param(80, 6, marks=pytest.mark.lengthy)])
 def test_completeness_and_purity(n_frames, n_ccds, light):
     score = _score(n_frames, n_ccds, light=light)
     assert min(score.true.values()) >= 200

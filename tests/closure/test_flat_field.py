@@ -36,6 +36,7 @@ def in_percent(found):
     return 100 * root, 50 * found["variance_err"].astype(float) / root
 
 
+@pytest.mark.lengthy
 def test_half_a_per_cent_under_everything_that_disturbs():
     scene = Scene()
     found, _, plain = measured(scene, 30, seed=1)
@@ -57,6 +58,7 @@ def test_few_frames_of_little_light():
     assert naive.mean() > 1.2 * 100 * scene.prnu
 
 
+@pytest.mark.lengthy
 def test_pixels_that_are_all_alike():
     found, _, _ = measured(Scene(prnu=0.0, **CLEAN), 30, seed=3)
     assert_pulls(found["variance"].astype(float), found["variance_err"].astype(float), 0.0)

@@ -38,6 +38,7 @@ def test_common_part_is_that_of_least_squares():
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
+@pytest.mark.lengthy
 def test_variance_is_unbiased_with_honest_errors():
     rng = np.random.default_rng(2)
     found = [measured(*halves(rng, noise=0.003)) for _ in range(400)]
